@@ -1,0 +1,7 @@
+//! What objects are: paths, errors, selectors, quantities, names, and the schema of every built-in type.
+//!
+//! Upstream: apimachinery, api
+//! Left out: typed structs (k8s-openapi has them) and conversions between versions of a kind.
+
+pub mod field;
+pub mod status;

@@ -1,0 +1,8 @@
+//! The API server: one path for every request, one row for every kind.
+//!
+//! Upstream: apiserver, pkg/controlplane
+
+pub mod attributes;
+pub mod object;
+pub mod row;
+pub mod strategy;

@@ -1,0 +1,126 @@
+//! A kind is a row: everything the API server knows about a group-resource, in one struct.
+//!
+//! Upstream: apiserver/pkg/registry/generic/registry/store.go (Store), pkg/registry/*/storage, pkg/printers/internalversion
+//! Left out: storage versions that differ from the preferred served one, until a kind has one.
+//!
+//! Routing, discovery, OpenAPI, tables, RBAC names, admission and garbage collection all read the same row. A custom
+//! resource definition makes the same struct at run time, hence the owned strings.
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::Value;
+
+use crate::strategy::Strategy;
+
+/// One group-resource.
+pub struct Row {
+    /// "" is the core group.
+    pub group: Cow<'static, str>,
+    /// Served versions, the preferred (and stored) one first.
+    pub versions: Vec<Cow<'static, str>>,
+    pub kind: Cow<'static, str>,
+    /// The plural name: what stands in paths and RBAC rules.
+    pub plural: Cow<'static, str>,
+    pub singular: Cow<'static, str>,
+    pub scope: Scope,
+    pub short_names: Vec<Cow<'static, str>>,
+    pub categories: Vec<Cow<'static, str>>,
+    /// What the main resource can do, in discovery's words: `create delete deletecollection get list patch update watch`.
+    pub verbs: Verbs,
+    pub subresources: Vec<Subresource>,
+    /// What `kubectl get` shows.
+    pub columns: Vec<Column>,
+    /// The cells of `columns` for one object, in the same order. `now` is seconds since 1970.
+    pub cells: fn(&Value, i64) -> Vec<Value>,
+    /// Field selectors beside metadata.name and metadata.namespace: label, and where its value stands.
+    pub selectable_fields: Vec<SelectableField>,
+    pub delete_answer: DeleteAnswer,
+    /// Whether DELETE leaves the object with a deletionTimestamp for a grace period: pods only.
+    pub graceful_deletion: bool,
+    /// Whether PUT creates a missing object (endpoints, events, leases, limit ranges, runtime classes, RBAC kinds).
+    pub create_on_update: bool,
+    /// Whether PUT without a resourceVersion is accepted.
+    pub unconditional_update: bool,
+    pub strategy: Arc<dyn Strategy>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// The verbs of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbs {
+    /// create delete deletecollection get list patch update watch.
+    All,
+    /// All but deletecollection (namespaces, services before 1.23 ...).
+    NoDeleteCollection,
+    /// create only: bindings and the reviews, which are never stored.
+    CreateOnly,
+}
+
+/// A resource below an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    Status,
+    /// autoscaling/v1 Scale, with the paths of upstream's for the kind.
+    Scale,
+    Binding,
+    Eviction,
+    Log,
+    Exec,
+    Attach,
+    PortForward,
+    Proxy,
+    Token,
+    Finalize,
+    EphemeralContainers,
+    Resize,
+    Approval,
+}
+
+/// A column of a Table.
+pub struct Column {
+    pub name: &'static str,
+    /// `string`, `integer`, `date` ...
+    pub kind: &'static str,
+    /// "" or `name`.
+    pub format: &'static str,
+    pub description: &'static str,
+    /// 0 is always shown, 1 with `-o wide`.
+    pub priority: i32,
+}
+
+/// A field that field selectors may name.
+pub struct SelectableField {
+    /// As in the selector: `spec.nodeName`.
+    pub label: &'static str,
+    /// Reads it; absent is "".
+    pub read: fn(&Value) -> String,
+}
+
+/// What DELETE answers once the object is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeleteAnswer {
+    Status,
+    Object,
+}
+
+impl Row {
+    /// `deployments.apps`: the name that messages and RBAC use.
+    pub fn qualified(&self) -> String {
+        api::status::qualified(&self.group, &self.plural)
+    }
+
+    /// The stored and preferred version.
+    pub fn version(&self) -> &str {
+        &self.versions[0]
+    }
+
+    /// The apiVersion of objects in the preferred version: `v1`, `apps/v1`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version().to_owned() } else { format!("{}/{}", self.group, self.version()) }
+    }
+}
