@@ -4,4 +4,10 @@
 //! Left out: typed structs (k8s-openapi has them) and conversions between versions of a kind.
 
 pub mod field;
+pub mod names;
+pub mod object;
+pub mod owner;
+pub mod quantity;
+pub mod selector;
 pub mod status;
+pub mod time;
