@@ -3,6 +3,9 @@
 //! Upstream: apiserver, pkg/controlplane
 
 pub mod attributes;
+pub mod memory;
 pub mod object;
+pub mod registry;
+pub mod request_info;
 pub mod row;
 pub mod strategy;

@@ -1,0 +1,201 @@
+//! Everything the API server serves reads from: the current objects of every row, and rings of their latest events.
+//!
+//! Upstream: apiserver/pkg/storage/cacher (cacher.go, watch_cache.go, ready.go)
+//! Left out: falling back to the store while loading; nothing is served before the first load.
+//!
+//! One task follows the store's log and applies it in revision order ([`Memory::follow`]); requests wait until the
+//! revision they need has been applied ([`Memory::wait_for`]).
+
+pub mod event;
+pub mod table;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use store::{Commit, Range, Revision, Store, StoreError};
+use tokio::sync::watch;
+
+use crate::{
+    object::{Object, ObjectKey},
+    registry::Registry,
+    row::{Row, Scope},
+};
+use table::Table;
+
+/// Follows every change in revision order: the indexes of authorizers and allocators.
+pub trait Observer: Send + Sync {
+    /// Called before the change becomes visible to requests.
+    fn observe(&self, row: &Row, before: Option<&Object>, after: Option<&Object>);
+}
+
+/// The whole state in memory.
+pub struct Memory {
+    tables: HashMap<(String, String), Arc<Table>>,
+    observers: Vec<Arc<dyn Observer>>,
+    applied: watch::Sender<Revision>,
+    /// Held while a commit is applied, so that observers see one order.
+    applying: Mutex<()>,
+}
+
+/// How long a read waits for a revision that this server has not seen yet.
+const FRESHNESS_WAIT: Duration = Duration::from_secs(3);
+
+/// The prefix of all objects' keys.
+pub const OBJECTS: &str = "/registry/";
+
+/// The store's key of an object: `/registry/GROUP/RESOURCE/[NAMESPACE/]NAME`; the core group is written `core`.
+pub fn store_key(row: &Row, key: &ObjectKey) -> store::Key {
+    let mut text = table_prefix(row);
+    if row.scope == Scope::Namespaced {
+        text.push_str(&key.namespace);
+        text.push('/');
+    }
+    text.push_str(&key.name);
+    text.into()
+}
+
+/// What all keys of a row begin with.
+pub fn table_prefix(row: &Row) -> String {
+    let group = if row.group.is_empty() { "core" } else { &row.group };
+    format!("{OBJECTS}{group}/{}/", row.plural)
+}
+
+impl Memory {
+    /// An empty memory for the rows of `registry`.
+    pub fn new(registry: &Registry, observers: Vec<Arc<dyn Observer>>) -> Memory {
+        let tables = registry.rows().iter().map(|row| {
+            let name = (row.group.to_string(), row.plural.to_string());
+            (name, Arc::new(Table::new(row.clone())))
+        });
+        Memory {
+            tables: tables.collect(),
+            observers,
+            applied: watch::Sender::new(Revision(0)),
+            applying: Mutex::new(()),
+        }
+    }
+
+    /// Loads the store's present state and returns the log that goes on from there, for [`Memory::follow`].
+    ///
+    /// # Errors
+    /// What the store says; `Corrupt` when a value is not an object.
+    pub async fn load(&self, store: &dyn Store) -> Result<store::Watch, StoreError> {
+        let snapshot = store.range(Range::prefix(OBJECTS), None, None).await?;
+        for item in &snapshot.items {
+            let Some((table, key)) = self.locate(&item.key) else { continue };
+            let object = Object::load(&table.row, key, &item.value, item.modified)
+                .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?;
+            self.apply_one(&table, Some(object), None, item.modified);
+        }
+        for table in self.tables.values() {
+            table.begin_at(snapshot.revision);
+        }
+        self.applied.send_replace(snapshot.revision);
+        store.watch(Range::prefix(OBJECTS), snapshot.revision).await
+    }
+
+    /// Applies the store's log until it ends.
+    ///
+    /// # Errors
+    /// Why the log ended: the caller must load again, or stop.
+    pub async fn follow(&self, mut log: store::Watch) -> Result<(), StoreError> {
+        while let Some(first) = log.next().await {
+            let mut revision = self.apply(&first?);
+            // What is there already is applied before anybody is woken.
+            while let Some(Some(next)) = futures::FutureExt::now_or_never(log.next()) {
+                revision = self.apply(&next?);
+            }
+            self.applied.send_replace(revision);
+            for table in self.tables.values() {
+                table.wake();
+            }
+        }
+        Err(StoreError::Unavailable("the store's log ended".into()))
+    }
+
+    fn apply(&self, commit: &Commit) -> Revision {
+        let _order = self.applying.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for event in &commit.events {
+            let Some((table, key)) = self.locate(&event.key) else { continue };
+            match &event.value {
+                None => self.apply_one(&table, None, Some(key), commit.revision),
+                Some(value) => match Object::load(&table.row, key, value, commit.revision) {
+                    Ok(object) => self.apply_one(&table, Some(object), None, commit.revision),
+                    Err(error) => {
+                        tracing::error!(key = ?event.key, %error, "the store holds something that is no object; skipped")
+                    }
+                },
+            }
+        }
+        commit.revision
+    }
+
+    fn apply_one(&self, table: &Table, after: Option<Object>, deleted: Option<ObjectKey>, revision: Revision) {
+        let after = after.map(Arc::new);
+        let key = match (&after, deleted) {
+            (Some(object), _) => object.key.clone(),
+            (None, Some(key)) => key,
+            (None, None) => return,
+        };
+        let before = table.get(&key);
+        for observer in &self.observers {
+            observer.observe(&table.row, before.as_deref(), after.as_deref());
+        }
+        table.publish(key, before, after, revision);
+    }
+
+    fn locate(&self, store_key: &[u8]) -> Option<(Arc<Table>, ObjectKey)> {
+        let text = std::str::from_utf8(store_key).ok()?.strip_prefix(OBJECTS)?;
+        let (group, rest) = text.split_once('/')?;
+        let (resource, name) = rest.split_once('/')?;
+        let group = if group == "core" { "" } else { group };
+        let table = self.table(group, resource)?;
+        let key = match table.row.scope {
+            Scope::Cluster => ObjectKey::new("", name),
+            Scope::Namespaced => name.split_once('/').map(|(namespace, name)| ObjectKey::new(namespace, name))?,
+        };
+        Some((table.clone(), key))
+    }
+
+    /// The table of a row.
+    pub fn table(&self, group: &str, resource: &str) -> Option<&Arc<Table>> {
+        self.tables.get(&(group.to_owned(), resource.to_owned()))
+    }
+
+    /// The current object of that name, if there is one.
+    pub fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
+        self.table(group, resource)?.get(&ObjectKey::new(namespace, name))
+    }
+
+    /// The current objects of a namespace ("" is all), in order.
+    pub fn list(&self, group: &str, resource: &str, namespace: &str) -> Vec<Arc<Object>> {
+        self.table(group, resource)
+            .map(|table| table.snapshot().in_namespace(namespace).cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// The latest revision whose changes are visible here.
+    pub fn revision(&self) -> Revision {
+        *self.applied.borrow()
+    }
+
+    /// Waits until `revision` has been applied, at most three seconds.
+    ///
+    /// # Errors
+    /// The revision that memory was at when the wait was given up.
+    pub async fn wait_for(&self, revision: Revision) -> Result<(), Revision> {
+        if self.revision() >= revision {
+            return Ok(());
+        }
+        let mut applied = self.applied.subscribe();
+        let wait = applied.wait_for(|applied| *applied >= revision);
+        match tokio::time::timeout(FRESHNESS_WAIT, wait).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(self.revision()),
+        }
+    }
+}
