@@ -8,4 +8,5 @@ pub mod object;
 pub mod registry;
 pub mod request_info;
 pub mod row;
+pub mod rows;
 pub mod strategy;

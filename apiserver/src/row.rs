@@ -41,6 +41,9 @@ pub struct Row {
     pub create_on_update: bool,
     /// Whether PUT without a resourceVersion is accepted.
     pub unconditional_update: bool,
+    /// Set when the objects are another row's, shown in another form: events.k8s.io/v1 Events are core v1 Events. Such
+    /// a row has no keys, rings or watches of its own; every request goes to the other row through the conversion.
+    pub stored_as: Option<StoredAs>,
     pub strategy: Arc<dyn Strategy>,
 }
 
@@ -55,7 +58,7 @@ pub enum Scope {
 pub enum Verbs {
     /// create delete deletecollection get list patch update watch.
     All,
-    /// All but deletecollection (namespaces, services before 1.23 ...).
+    /// All but deletecollection: namespaces.
     NoDeleteCollection,
     /// create only: bindings and the reviews, which are never stored.
     CreateOnly,
@@ -99,6 +102,19 @@ pub struct SelectableField {
     pub label: &'static str,
     /// Reads it; absent is "".
     pub read: fn(&Value) -> String,
+}
+
+/// Where a row's objects really are, and how they are turned.
+#[derive(Clone, Copy)]
+pub struct StoredAs {
+    pub group: &'static str,
+    pub plural: &'static str,
+    /// What a client sent to what is stored; sets apiVersion and kind too.
+    pub to_stored: fn(&mut Value),
+    /// What is stored to what a client of this row sees; sets apiVersion and kind too.
+    pub from_stored: fn(&mut Value),
+    /// The stored row's label of a selectable field of this row.
+    pub stored_label: fn(&str) -> Option<&'static str>,
 }
 
 /// What DELETE answers once the object is gone.

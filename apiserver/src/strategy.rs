@@ -13,6 +13,8 @@
 use api::field::{Field, FieldError};
 use serde_json::Value;
 
+use crate::row::Subresource;
+
 /// The pure hooks of one kind. Every hook sees the object as JSON, its types already checked against the schema; an
 /// absent optional field is absent.
 pub trait Strategy: Send + Sync {
@@ -22,9 +24,16 @@ pub trait Strategy: Send + Sync {
     /// Resets what a client may not set on create (status, for most kinds).
     fn prepare_for_create(&self, _object: &mut Value) {}
 
-    /// Puts back what a client may not change by this request (status on the main resource, spec on `status`).
-    /// The path itself keeps metadata and bumps `metadata.generation` when [`Strategy::generation_changes`].
+    /// Puts back what a client may not change through the main resource: status, for most kinds.
+    /// The path itself keeps metadata and bumps `metadata.generation` as [`Strategy::generation`] says.
     fn prepare_for_update(&self, _object: &mut Value, _current: &Value) {}
+
+    /// Puts back what a client may not change through a subresource that takes the whole object (status, finalize,
+    /// approval, ephemeralcontainers, resize): for most kinds everything but status, and of metadata what upstream
+    /// keeps.
+    fn prepare_for_subresource(&self, _subresource: Subresource, object: &mut Value, current: &Value) {
+        keep_all_but(object, current, &["status", "metadata"]);
+    }
 
     /// The mistakes of a new object, in upstream's order. `metadata` is checked by the path.
     fn validate(&self, _object: &Field<'_>) -> Vec<FieldError> {
@@ -37,8 +46,13 @@ pub trait Strategy: Send + Sync {
         self.validate(object)
     }
 
-    /// As `validate_update`, for a write through the `status` subresource.
-    fn validate_status_update(&self, _object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+    /// As `validate_update`, for a write through a subresource that takes the whole object.
+    fn validate_subresource(
+        &self,
+        _subresource: Subresource,
+        _object: &Field<'_>,
+        _current: &Value,
+    ) -> Vec<FieldError> {
         Vec::new()
     }
 
@@ -77,6 +91,36 @@ pub enum NameRule {
     Dns1035Label,
     /// Anything that can stand in a path (RBAC).
     PathSegment,
+}
+
+/// Takes status from an object that is being created.
+pub fn drop_status(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+}
+
+/// Gives an object that is being changed the status it has.
+pub fn keep_status(object: &mut Value, current: &Value) {
+    keep(object, current, "status");
+}
+
+/// Gives `object` the top-level field `name` of `current`: its value, or its absence.
+pub fn keep(object: &mut Value, current: &Value, name: &str) {
+    let Some(fields) = object.as_object_mut() else { return };
+    match current.get(name) {
+        Some(value) => fields.insert(name.to_owned(), value.clone()),
+        None => fields.remove(name),
+    };
+}
+
+/// Gives `object` every top-level field of `current` but those named.
+pub fn keep_all_but(object: &mut Value, current: &Value, names: &[&str]) {
+    let (Some(fields), Some(current)) = (object.as_object_mut(), current.as_object()) else { return };
+    fields.retain(|name, _| names.contains(&name.as_str()));
+    for (name, value) in current.iter().filter(|(name, _)| !names.contains(&name.as_str())) {
+        fields.insert(name.clone(), value.clone());
+    }
 }
 
 /// A kind without rules of its own.

@@ -1,0 +1,155 @@
+//! The registry's rows: every built-in group-resource with its facts. Adding a kind is adding a row here.
+//!
+//! Upstream: pkg/registry/*/rest/storage_*.go and each kind's storage.go and strategy.go
+//! Left out: admissionregistration, apiextensions and apiregistration; flowcontrol and resource (DRA); beta versions.
+
+mod access;
+mod core;
+mod networking;
+mod nodes;
+pub mod print;
+mod storage;
+mod workloads;
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::Value;
+
+use crate::{
+    row::{DeleteAnswer, Row, Scope, SelectableField, Verbs},
+    strategy::Plain,
+};
+
+/// One row for each built-in group-resource, by group.
+pub fn rows() -> Vec<Row> {
+    [core::rows(), workloads::rows(), networking::rows(), nodes::rows(), access::rows(), storage::rows()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A namespaced kind as most are: all verbs, no subresources, DELETE answers with a Status, PUT needs no
+/// resourceVersion and creates nothing. Its own facts are said with the update syntax.
+fn namespaced(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Row {
+    Row {
+        group: Cow::Borrowed(group),
+        versions: vec![Cow::Borrowed(version)],
+        kind: Cow::Borrowed(kind),
+        plural: Cow::Borrowed(plural),
+        singular: Cow::Owned(kind.to_ascii_lowercase()),
+        scope: Scope::Namespaced,
+        short_names: Vec::new(),
+        categories: Vec::new(),
+        verbs: Verbs::All,
+        subresources: Vec::new(),
+        columns: print::columns(print::NAME_AND_CREATION),
+        cells: print::name_and_creation,
+        selectable_fields: Vec::new(),
+        delete_answer: DeleteAnswer::Status,
+        graceful_deletion: false,
+        create_on_update: false,
+        unconditional_update: true,
+        stored_as: None,
+        strategy: Arc::new(Plain),
+    }
+}
+
+/// As [`namespaced`], outside of namespaces.
+fn cluster_scoped(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Row {
+    Row { scope: Scope::Cluster, ..namespaced(group, version, kind, plural) }
+}
+
+/// A resource that can only be created and is never stored: bindings and reviews.
+fn create_only(mut row: Row) -> Row {
+    row.verbs = Verbs::CreateOnly;
+    row
+}
+
+fn names(names: &[&'static str]) -> Vec<Cow<'static, str>> {
+    names.iter().map(|name| Cow::Borrowed(*name)).collect()
+}
+
+/// The category of `kubectl get all`.
+fn all() -> Vec<Cow<'static, str>> {
+    names(&["all"])
+}
+
+/// A selectable field whose label is also the way to its value: `spec.nodeName`.
+macro_rules! field {
+    ($label:literal) => {
+        $crate::row::SelectableField { label: $label, read: |object| $crate::rows::text_at(object, $label) }
+    };
+    ($label:literal, $path:literal) => {
+        $crate::row::SelectableField { label: $label, read: |object| $crate::rows::text_at(object, $path) }
+    };
+}
+use field;
+
+/// What stands at a dotted `path`, as selectors compare it: strings as they are, numbers and booleans written out,
+/// anything else "".
+fn text_at(object: &Value, path: &str) -> String {
+    let value = path.split('.').try_fold(object, |value, name| value.get(name));
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
+        _ => String::new(),
+    }
+}
+
+/// As [`text_at`], for numbers and booleans whose absence means `default`.
+fn text_or(object: &Value, path: &str, default: &str) -> String {
+    let text = text_at(object, path);
+    if text.is_empty() { default.to_owned() } else { text }
+}
+
+/// Selectable fields of an object reference that stands at a prefix.
+type Fields = Vec<SelectableField>;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_row_has_a_path_of_its_own() {
+        let mut seen = BTreeSet::new();
+        for row in rows() {
+            assert!(seen.insert(row.qualified()), "{} stands twice", row.qualified());
+            assert!(!row.columns.is_empty());
+        }
+    }
+
+    #[test]
+    fn every_row_prints_as_many_cells_as_it_has_columns() {
+        for row in rows() {
+            let empty = serde_json::json!({"metadata": {"name": "x"}});
+            assert_eq!((row.cells)(&empty, 0).len(), row.columns.len(), "{}", row.qualified());
+        }
+    }
+
+    #[test]
+    fn short_names_are_unique() {
+        let mut seen = BTreeSet::new();
+        for row in rows().iter().filter(|row| row.stored_as.is_none()) {
+            for name in &row.short_names {
+                assert!(seen.insert(name.clone()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_selectable_field_is_read_where_its_label_says() {
+        let rows = rows();
+        let pods = rows.iter().find(|row| row.plural == "pods").unwrap();
+        let pod = serde_json::json!({"spec": {"nodeName": "n1"}, "status": {"phase": "Running"}});
+        let read = |label: &str| {
+            let field = pods.selectable_fields.iter().find(|field| field.label == label).unwrap();
+            (field.read)(&pod)
+        };
+        assert_eq!(read("spec.nodeName"), "n1");
+        assert_eq!(read("status.phase"), "Running");
+        assert_eq!(read("spec.hostNetwork"), "false");
+        assert_eq!(read("status.podIP"), "");
+    }
+}

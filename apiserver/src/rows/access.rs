@@ -1,0 +1,33 @@
+//! The rows that say who may do what: rbac.authorization.k8s.io, certificates.k8s.io, and the reviews.
+//!
+//! Upstream: pkg/registry/{rbac,certificates,authentication,authorization}/rest
+//! Left out: cluster trust bundles (beta).
+
+use crate::row::{Row, Subresource::*};
+
+use super::{cluster_scoped, create_only, field, names, namespaced};
+
+const RBAC: &str = "rbac.authorization.k8s.io";
+const AUTHENTICATION: &str = "authentication.k8s.io";
+const AUTHORIZATION: &str = "authorization.k8s.io";
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row { create_on_update: true, ..namespaced(RBAC, "v1", "Role", "roles") },
+        Row { create_on_update: true, ..namespaced(RBAC, "v1", "RoleBinding", "rolebindings") },
+        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles") },
+        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings") },
+        Row {
+            short_names: names(&["csr"]),
+            subresources: vec![Status, Approval],
+            selectable_fields: vec![field!("spec.signerName")],
+            ..cluster_scoped("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
+        },
+        create_only(cluster_scoped(AUTHENTICATION, "v1", "TokenReview", "tokenreviews")),
+        create_only(cluster_scoped(AUTHENTICATION, "v1", "SelfSubjectReview", "selfsubjectreviews")),
+        create_only(namespaced(AUTHORIZATION, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews")),
+        create_only(cluster_scoped(AUTHORIZATION, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")),
+        create_only(cluster_scoped(AUTHORIZATION, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")),
+        create_only(cluster_scoped(AUTHORIZATION, "v1", "SubjectAccessReview", "subjectaccessreviews")),
+    ]
+}

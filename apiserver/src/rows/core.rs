@@ -1,0 +1,119 @@
+//! The rows of the core group.
+//!
+//! Upstream: pkg/registry/core/rest/storage_core.go
+//! Left out: componentstatuses, deprecated since 1.19.
+
+use crate::row::{DeleteAnswer, Row, Subresource::*, Verbs};
+
+use super::{all, cluster_scoped, create_only, field, names, namespaced, text_or};
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        pods(),
+        Row {
+            short_names: names(&["svc"]),
+            categories: all(),
+            subresources: vec![Status, Proxy],
+            delete_answer: DeleteAnswer::Object,
+            selectable_fields: vec![field!("spec.clusterIP"), field!("spec.type")],
+            ..namespaced("", "v1", "Service", "services")
+        },
+        Row { short_names: names(&["ep"]), create_on_update: true, ..namespaced("", "v1", "Endpoints", "endpoints") },
+        Row { short_names: names(&["cm"]), ..namespaced("", "v1", "ConfigMap", "configmaps") },
+        Row { selectable_fields: vec![field!("type")], ..namespaced("", "v1", "Secret", "secrets") },
+        Row {
+            short_names: names(&["sa"]),
+            subresources: vec![Token],
+            delete_answer: DeleteAnswer::Object,
+            ..namespaced("", "v1", "ServiceAccount", "serviceaccounts")
+        },
+        Row {
+            short_names: names(&["ns"]),
+            verbs: Verbs::NoDeleteCollection,
+            subresources: vec![Status, Finalize],
+            selectable_fields: vec![field!("name", "metadata.name"), field!("status.phase")],
+            ..cluster_scoped("", "v1", "Namespace", "namespaces")
+        },
+        Row {
+            short_names: names(&["no"]),
+            subresources: vec![Status, Proxy],
+            selectable_fields: vec![crate::row::SelectableField {
+                label: "spec.unschedulable",
+                read: |object| text_or(object, "spec.unschedulable", "false"),
+            }],
+            ..cluster_scoped("", "v1", "Node", "nodes")
+        },
+        Row {
+            short_names: names(&["pv"]),
+            subresources: vec![Status],
+            delete_answer: DeleteAnswer::Object,
+            selectable_fields: vec![field!("name", "metadata.name")],
+            ..cluster_scoped("", "v1", "PersistentVolume", "persistentvolumes")
+        },
+        Row {
+            short_names: names(&["pvc"]),
+            subresources: vec![Status],
+            delete_answer: DeleteAnswer::Object,
+            selectable_fields: vec![field!("name", "metadata.name")],
+            ..namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+        },
+        Row {
+            short_names: names(&["rc"]),
+            categories: all(),
+            subresources: vec![Status, Scale],
+            selectable_fields: vec![crate::row::SelectableField {
+                label: "status.replicas",
+                read: |object| text_or(object, "status.replicas", "0"),
+            }],
+            ..namespaced("", "v1", "ReplicationController", "replicationcontrollers")
+        },
+        Row { delete_answer: DeleteAnswer::Object, ..namespaced("", "v1", "PodTemplate", "podtemplates") },
+        Row {
+            short_names: names(&["limits"]),
+            create_on_update: true,
+            ..namespaced("", "v1", "LimitRange", "limitranges")
+        },
+        Row {
+            short_names: names(&["quota"]),
+            subresources: vec![Status],
+            delete_answer: DeleteAnswer::Object,
+            ..namespaced("", "v1", "ResourceQuota", "resourcequotas")
+        },
+        create_only(namespaced("", "v1", "Binding", "bindings")),
+    ]
+}
+
+fn pods() -> Row {
+    Row {
+        short_names: names(&["po"]),
+        categories: all(),
+        subresources: vec![
+            Status,
+            Attach,
+            Binding,
+            EphemeralContainers,
+            Eviction,
+            Exec,
+            Log,
+            PortForward,
+            Proxy,
+            Resize,
+        ],
+        selectable_fields: vec![
+            field!("spec.nodeName"),
+            field!("spec.restartPolicy"),
+            field!("spec.schedulerName"),
+            field!("spec.serviceAccountName"),
+            crate::row::SelectableField {
+                label: "spec.hostNetwork",
+                read: |object| text_or(object, "spec.hostNetwork", "false"),
+            },
+            field!("status.phase"),
+            field!("status.podIP"),
+            field!("status.nominatedNodeName"),
+        ],
+        delete_answer: DeleteAnswer::Object,
+        graceful_deletion: true,
+        ..namespaced("", "v1", "Pod", "pods")
+    }
+}

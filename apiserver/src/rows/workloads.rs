@@ -1,0 +1,69 @@
+//! The rows of apps, batch, autoscaling and policy.
+//!
+//! Upstream: pkg/registry/{apps,batch,autoscaling,policy}/rest
+//! Left out: autoscaling/v1, a conversion of v2 that comes later.
+
+use crate::row::{Row, SelectableField, Subresource::*};
+
+use super::{all, names, namespaced, text_or};
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        Row {
+            short_names: names(&["deploy"]),
+            categories: all(),
+            subresources: vec![Status, Scale],
+            ..namespaced("apps", "v1", "Deployment", "deployments")
+        },
+        Row {
+            short_names: names(&["rs"]),
+            categories: all(),
+            subresources: vec![Status, Scale],
+            selectable_fields: vec![SelectableField {
+                label: "status.replicas",
+                read: |object| text_or(object, "status.replicas", "0"),
+            }],
+            ..namespaced("apps", "v1", "ReplicaSet", "replicasets")
+        },
+        Row {
+            short_names: names(&["sts"]),
+            categories: all(),
+            subresources: vec![Status, Scale],
+            ..namespaced("apps", "v1", "StatefulSet", "statefulsets")
+        },
+        Row {
+            short_names: names(&["ds"]),
+            categories: all(),
+            subresources: vec![Status],
+            ..namespaced("apps", "v1", "DaemonSet", "daemonsets")
+        },
+        namespaced("apps", "v1", "ControllerRevision", "controllerrevisions"),
+        Row {
+            categories: all(),
+            subresources: vec![Status],
+            selectable_fields: vec![SelectableField {
+                label: "status.successful",
+                read: |object| text_or(object, "status.succeeded", "0"),
+            }],
+            ..namespaced("batch", "v1", "Job", "jobs")
+        },
+        Row {
+            short_names: names(&["cj"]),
+            categories: all(),
+            subresources: vec![Status],
+            ..namespaced("batch", "v1", "CronJob", "cronjobs")
+        },
+        Row {
+            short_names: names(&["hpa"]),
+            categories: all(),
+            subresources: vec![Status],
+            ..namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+        },
+        Row {
+            short_names: names(&["pdb"]),
+            subresources: vec![Status],
+            unconditional_update: false,
+            ..namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+        },
+    ]
+}
