@@ -10,6 +10,7 @@
 mod action;
 mod cache;
 mod connect;
+pub mod election;
 mod gate;
 mod informers;
 mod list_watch;
