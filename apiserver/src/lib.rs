@@ -2,9 +2,14 @@
 //!
 //! Upstream: apiserver, pkg/controlplane
 
+pub mod admission;
 pub mod attributes;
+pub mod authentication;
+pub mod authorization;
 pub mod memory;
 pub mod object;
+pub mod objects;
+pub(crate) mod pod_references;
 pub mod registry;
 pub mod request_info;
 pub mod row;

@@ -166,6 +166,11 @@ impl Memory {
         self.tables.get(&(group.to_owned(), resource.to_owned()))
     }
 
+    /// The rows of all tables, in no order.
+    pub fn rows(&self) -> impl Iterator<Item = &Arc<Row>> {
+        self.tables.values().map(|table| &table.row)
+    }
+
     /// The current object of that name, if there is one.
     pub fn get(&self, group: &str, resource: &str, namespace: &str, name: &str) -> Option<Arc<Object>> {
         self.table(group, resource)?.get(&ObjectKey::new(namespace, name))

@@ -1,0 +1,235 @@
+//! Whether a write fits the cluster: the third answer, after who and whether they may.
+//!
+//! Upstream: apiserver/pkg/admission, pkg/kubeapiserver/options/plugins.go
+//! Left out: LimitRanger, ResourceQuota, webhooks, policies in CEL, PodSecurity; plugins that upstream leaves off.
+//!
+//! Every write passes `admit`, which may change the object, and then, validated, `validate`, which may not. Plugins run
+//! in upstream's order, and are named as upstream's in `--enable-admission-plugins`.
+
+use std::fmt;
+
+use api::status::Status;
+use serde_json::Value;
+
+use crate::{
+    attributes::{RequestInfo, UserInfo},
+    authorization::{Authorizer, escalation},
+    objects::Objects,
+};
+
+mod default_storage_class;
+mod default_toleration_seconds;
+mod namespace_lifecycle;
+mod node_restriction;
+mod owner_references;
+mod priority;
+mod service_account;
+mod storage_object_in_use;
+mod taint_nodes_by_condition;
+
+/// What a request does to its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    Create,
+    Update,
+    Delete,
+    /// exec, attach, port-forward, proxy.
+    Connect,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Create => "CREATE",
+            Operation::Update => "UPDATE",
+            Operation::Delete => "DELETE",
+            Operation::Connect => "CONNECT",
+        })
+    }
+}
+
+/// A write on its way.
+pub struct Request<'a> {
+    pub info: &'a RequestInfo,
+    pub user: &'a UserInfo,
+    pub operation: Operation,
+    /// The object as it shall be stored; none for deletes.
+    pub object: Option<Value>,
+    /// The object as it is; none for creates.
+    pub old: Option<&'a Value>,
+    pub dry_run: bool,
+    pub objects: &'a dyn Objects,
+    pub authorizer: &'a Authorizer,
+}
+
+impl Request<'_> {
+    /// Whether the request is for this resource, and for which subresource; "" is the object itself.
+    fn subresource_of(&self, group: &str, resource: &str) -> Option<&str> {
+        (self.info.group == group && self.info.resource == resource).then_some(&self.info.subresource)
+    }
+
+    /// The object sent, when the request writes objects of this resource themselves by this operation.
+    fn object_of(&mut self, operation: Operation, group: &str, resource: &str) -> Option<&mut Value> {
+        let fits = self.operation == operation && self.subresource_of(group, resource) == Some("");
+        if fits { self.object.as_mut() } else { None }
+    }
+
+    /// The namespace that the request writes to; "" for objects that are in none, namespaces too.
+    pub fn namespace(&self) -> &str {
+        if self.info.group.is_empty() && self.info.resource == "namespaces" { "" } else { &self.info.namespace }
+    }
+
+    /// The name of the object: from the path, else from the object, else what its name shall begin with.
+    pub fn name(&self) -> &str {
+        if !self.info.name.is_empty() {
+            return &self.info.name;
+        }
+        let object = self.object.as_ref().or(self.old);
+        let text = |field: &str| {
+            let text = object.and_then(|object| object["metadata"][field].as_str());
+            text.filter(|text| !text.is_empty())
+        };
+        text("name").or_else(|| text("generateName")).unwrap_or("Unknown!")
+    }
+
+    /// 403 in the words of admission: `pods "x" is forbidden: ...`.
+    pub fn forbidden(&self, why: impl fmt::Display) -> Status {
+        Status::forbidden(&self.info.group, &self.info.resource, self.name(), &why.to_string())
+    }
+}
+
+/// One plugin.
+pub trait Admission: Send + Sync {
+    /// May change the object, or refuse it.
+    fn admit(&self, _request: &mut Request<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+
+    /// May refuse the object as it will be stored.
+    fn validate(&self, _request: &Request<'_>) -> Result<(), Status> {
+        Ok(())
+    }
+}
+
+/// How a plugin is listed.
+struct Listed {
+    name: &'static str,
+    default: Default,
+    /// None for plugins of upstream's that skiff does not have.
+    make: Option<fn() -> Box<dyn Admission>>,
+}
+
+#[derive(PartialEq)]
+enum Default {
+    On,
+    Off,
+}
+
+const fn ours(name: &'static str, make: fn() -> Box<dyn Admission>) -> Listed {
+    Listed { name, default: Default::On, make: Some(make) }
+}
+
+const fn missing(name: &'static str) -> Listed {
+    Listed { name, default: Default::Off, make: None }
+}
+
+/// All plugins in the order in which they run.
+const PLUGINS: &[Listed] = &[
+    missing("AlwaysAdmit"),
+    missing("NamespaceAutoProvision"),
+    ours("NamespaceLifecycle", || Box::new(namespace_lifecycle::NamespaceLifecycle)),
+    missing("NamespaceExists"),
+    missing("LimitPodHardAntiAffinityTopology"),
+    missing("LimitRanger"),
+    ours("ServiceAccount", || Box::new(service_account::ServiceAccount)),
+    ours("NodeRestriction", || Box::new(node_restriction::NodeRestriction)),
+    ours("TaintNodesByCondition", || Box::new(taint_nodes_by_condition::TaintNodesByCondition)),
+    missing("AlwaysPullImages"),
+    missing("ImagePolicyWebhook"),
+    missing("PodSecurity"),
+    missing("PodNodeSelector"),
+    ours("Priority", || Box::new(priority::Priority)),
+    ours("DefaultTolerationSeconds", || Box::new(default_toleration_seconds::DefaultTolerationSeconds)),
+    missing("PodTolerationRestriction"),
+    missing("EventRateLimit"),
+    missing("ExtendedResourceToleration"),
+    ours("DefaultStorageClass", || Box::new(default_storage_class::DefaultStorageClass)),
+    ours("StorageObjectInUseProtection", || Box::new(storage_object_in_use::StorageObjectInUseProtection)),
+    ours("OwnerReferencesPermissionEnforcement", || Box::new(owner_references::OwnerReferencesPermissionEnforcement)),
+    missing("PersistentVolumeClaimResize"),
+    missing("RuntimeClass"),
+    missing("CertificateApproval"),
+    missing("CertificateSigning"),
+    missing("ClusterTrustBundleAttest"),
+    missing("CertificateSubjectRestriction"),
+    missing("DefaultIngressClass"),
+    missing("DenyServiceExternalIPs"),
+    missing("PodTopologyLabels"),
+    missing("MutatingAdmissionPolicy"),
+    missing("MutatingAdmissionWebhook"),
+    missing("ValidatingAdmissionPolicy"),
+    missing("ValidatingAdmissionWebhook"),
+    missing("ResourceQuota"),
+    missing("AlwaysDeny"),
+];
+
+/// The plugins of one server, in order.
+pub struct Chain {
+    plugins: Vec<Box<dyn Admission>>,
+    /// What the administrator should know: plugins asked for that skiff does not have.
+    pub warnings: Vec<String>,
+}
+
+impl Chain {
+    /// The default plugins and `enabled`, without `disabled`: the values of `--enable-admission-plugins` and
+    /// `--disable-admission-plugins`.
+    ///
+    /// # Errors
+    /// A name that is no plugin of upstream's, or stands in both lists.
+    pub fn new(enabled: &[String], disabled: &[String]) -> Result<Chain, String> {
+        for name in enabled.iter().chain(disabled) {
+            if !PLUGINS.iter().any(|listed| listed.name == name) {
+                return Err(format!("admission plugin {name:?} is unknown"));
+            }
+        }
+        if let Some(name) = enabled.iter().find(|name| disabled.contains(name)) {
+            return Err(format!("admission plugin {name:?} is both enabled and disabled"));
+        }
+        let (mut plugins, mut warnings) = (Vec::new(), Vec::new());
+        for listed in PLUGINS {
+            let asked_for = enabled.iter().any(|name| name == listed.name);
+            let left_out = disabled.iter().any(|name| name == listed.name);
+            match listed.make {
+                Some(make) if !left_out && (asked_for || listed.default == Default::On) => plugins.push(make()),
+                None if asked_for => warnings.push(format!("admission plugin {} is not in skiff", listed.name)),
+                _ => {}
+            }
+        }
+        Ok(Chain { plugins, warnings })
+    }
+
+    /// Runs the changing half of every plugin.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub fn admit(&self, request: &mut Request<'_>) -> Result<(), Status> {
+        for plugin in &self.plugins {
+            plugin.admit(request)?;
+        }
+        // Not a plugin, because nobody may turn it off: who writes a role must hold its rights.
+        match (&request.object, request.operation) {
+            (Some(object), Operation::Create | Operation::Update) => {
+                escalation::check(request.authorizer, request.user, request.info, object, request.old)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the checking half of every plugin.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub fn validate(&self, request: &Request<'_>) -> Result<(), Status> {
+        self.plugins.iter().try_for_each(|plugin| plugin.validate(request))
+    }
+}
