@@ -233,3 +233,6 @@ impl Chain {
         self.plugins.iter().try_for_each(|plugin| plugin.validate(request))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,9 @@
 //! Upstream: the shared informers and listers that those parts of kube-apiserver are given
 //! Left out: waiting until the caches have synced; memory is complete before the first request is served.
 
+#[cfg(test)]
+pub(crate) mod world;
+
 use std::sync::Arc;
 
 use crate::{memory::Memory, object::Object, row::Scope};

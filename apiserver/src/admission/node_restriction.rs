@@ -354,3 +354,6 @@ fn check_lease(request: &Request<'_>, node: &str) -> Result<(), Status> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

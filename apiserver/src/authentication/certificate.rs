@@ -93,3 +93,65 @@ fn uid(certificate: &X509Certificate<'_>) -> Option<String> {
     let uid = certificate.subject().iter_by_oid(&kubernetes_uid).next()?;
     uid.as_str().ok().map(str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
+
+    use super::*;
+
+    const NOW_S: i64 = 1_800_000_000;
+
+    /// Who a certificate made by `shape` is, asked `at` seconds after its middle day.
+    fn user(shape: impl FnOnce(&mut CertificateParams), at: i64) -> Option<UserInfo> {
+        let mut params = CertificateParams::new(vec!["san.example".to_owned()]).unwrap();
+        params.not_before = rcgen::date_time_ymd(2027, 1, 14);
+        params.not_after = rcgen::date_time_ymd(2027, 1, 16);
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        shape(&mut params);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let now = Timestamp::from_second(NOW_S + at).unwrap();
+        Certificates::default().user(certificate.der(), now).map(|user| (*user).clone())
+    }
+
+    fn named(params: &mut CertificateParams) {
+        params.distinguished_name.push(DnType::CommonName, "system:node:n1");
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+    }
+
+    #[test]
+    fn the_common_name_is_the_user_and_the_organization_the_group() {
+        let user = user(named, 0).unwrap();
+        assert_eq!(user.name, "system:node:n1");
+        assert_eq!(user.groups, ["system:nodes", "system:authenticated"]);
+        assert!(user.extra[CREDENTIAL_ID][0].starts_with("X509SHA256="));
+    }
+
+    #[test]
+    fn certificates_that_name_nobody_or_are_not_for_clients_are_nobodys() {
+        assert_eq!(user(|_| {}, 0), None, "only an alternative name");
+        let with_usage = |usages: &[ExtendedKeyUsagePurpose]| {
+            user(
+                |params| {
+                    named(params);
+                    params.extended_key_usages = usages.to_vec();
+                },
+                0,
+            )
+        };
+        use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+        assert_eq!(with_usage(&[ServerAuth]), None);
+        assert!(with_usage(&[ServerAuth, ClientAuth]).is_some());
+        assert!(with_usage(&[Any]).is_some());
+        assert!(with_usage(&[]).is_some());
+    }
+
+    #[test]
+    fn a_certificate_is_good_only_between_its_dates() {
+        const DAY_S: i64 = 86_400;
+        assert_eq!(user(named, -2 * DAY_S), None);
+        assert!(user(named, 0).is_some());
+        assert_eq!(user(named, 2 * DAY_S), None);
+    }
+}

@@ -382,3 +382,6 @@ fn is_deleted(object: &Object, now: Timestamp) -> bool {
     let deletion = value["metadata"]["deletionTimestamp"].as_str().and_then(|text| text.parse::<Timestamp>().ok());
     deletion.is_none_or(|deletion| deletion.as_second() + LEEWAY_S < now.as_second())
 }
+
+#[cfg(test)]
+mod tests;

@@ -227,3 +227,6 @@ fn add_missing(list: &mut Value, wanted: &Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

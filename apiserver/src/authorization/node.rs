@@ -313,3 +313,6 @@ impl Observer for NodeAuthorizer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

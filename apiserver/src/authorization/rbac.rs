@@ -365,3 +365,6 @@ impl Rbac {
         rbac
     }
 }
+
+#[cfg(test)]
+mod tests;

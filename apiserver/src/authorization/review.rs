@@ -24,7 +24,7 @@ pub fn subject_access_review(authorizer: &Authorizer, review: &Value) -> Result<
     let mut errors = question_errors(review);
     errors.extend(subject_errors(review));
     refuse("SubjectAccessReview", &errors)?;
-    Ok(answer(authorizer, review, &subject(&review["spec"])))
+    Ok(answer("SubjectAccessReview", authorizer, review, &subject(&review["spec"])))
 }
 
 /// May I? Create of a SelfSubjectAccessReview.
@@ -33,7 +33,7 @@ pub fn subject_access_review(authorizer: &Authorizer, review: &Value) -> Result<
 /// 422 when the question is not one.
 pub fn self_subject_access_review(authorizer: &Authorizer, user: &UserInfo, review: &Value) -> Result<Value, Status> {
     refuse("SelfSubjectAccessReview", &question_errors(review))?;
-    Ok(answer(authorizer, review, user))
+    Ok(answer("SelfSubjectAccessReview", authorizer, review, user))
 }
 
 /// May this user, in this namespace? Create of a LocalSubjectAccessReview.
@@ -59,7 +59,7 @@ pub fn local_subject_access_review(authorizer: &Authorizer, namespace: &str, rev
         let message = format!("spec.resourceAttributes.namespace must match namespace: {namespace}");
         return Err(Status::bad_request(message));
     }
-    Ok(answer(authorizer, review, &subject(&review["spec"])))
+    Ok(answer("LocalSubjectAccessReview", authorizer, review, &subject(&review["spec"])))
 }
 
 /// What may I? Create of a SelfSubjectRulesReview.
@@ -141,7 +141,7 @@ fn subject(spec: &Value) -> UserInfo {
     }
 }
 
-fn answer(authorizer: &Authorizer, review: &Value, user: &UserInfo) -> Value {
+fn answer(kind: &str, authorizer: &Authorizer, review: &Value, user: &UserInfo) -> Value {
     let spec = &review["spec"];
     let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
     fn text<'a>(value: &'a Value, field: &str) -> &'a str {
@@ -170,8 +170,7 @@ fn answer(authorizer: &Authorizer, review: &Value, user: &UserInfo) -> Value {
     if !reason.is_empty() {
         status["reason"] = reason.into();
     }
-    let kind = review["kind"].as_str().unwrap_or("SubjectAccessReview").to_owned();
-    with_status(&kind, review, status)
+    with_status(kind, review, status)
 }
 
 fn with_status(kind: &str, review: &Value, status: Value) -> Value {
@@ -181,3 +180,6 @@ fn with_status(kind: &str, review: &Value, status: Value) -> Value {
     answered["status"] = status;
     answered
 }
+
+#[cfg(test)]
+mod tests;

@@ -168,3 +168,6 @@ pub fn compact(rules: impl Iterator<Item = Rule>) -> Vec<Rule> {
     }
     whole
 }
+
+#[cfg(test)]
+mod tests;
