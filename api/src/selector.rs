@@ -223,7 +223,8 @@ impl Requirement {
         }
     }
 
-    fn matches(&self, value: Option<&str>) -> bool {
+    /// Whether the label's value, None when it is absent, satisfies this.
+    pub fn matches(&self, value: Option<&str>) -> bool {
         let is_listed = |value: &str| self.values.iter().any(|listed| listed == value);
         let compared = |holds: fn(i64, i64) -> bool| {
             let bound = self.values.first().and_then(|bound| bound.parse().ok());

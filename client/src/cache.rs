@@ -180,7 +180,7 @@ impl<K: Resource> Cache<K> {
     }
 
     /// Waits until `seen` holds, asking again after each step of the cache.
-    pub(crate) async fn until(&self, seen: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, seen: impl Fn(&Self) -> bool) {
         let mut progress = self.shared.progress.subscribe();
         while !seen(self) {
             progress.changed().await.expect("the cache holds the sender");

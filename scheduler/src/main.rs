@@ -1,1 +1,44 @@
-fn main() {}
+//! The scheduler as a process of its own, with upstream's flags.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use component::flags::{self, Component};
+use component::logging::LogFlags;
+use scheduler::configuration::Configuration;
+
+/// Gives each pod a node.
+#[derive(Debug, Parser)]
+#[command(name = "skiff-scheduler", version = component::version::GIT_VERSION)]
+struct Flags {
+    /// A KubeSchedulerConfiguration file; the flags below win.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// How to reach the API server, and as whom.
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
+    /// Whether to stand for election before scheduling.
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    leader_elect: Option<bool>,
+    #[command(flatten)]
+    logs: LogFlags,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let flags: Flags = flags::parse(Component::Scheduler);
+    component::logging::init(&flags.logs);
+    component::install_crypto_provider();
+    let mut config = match &flags.config {
+        Some(path) => Configuration::read(path)?,
+        None => Configuration::default(),
+    };
+    if let Some(leader_elect) = flags.leader_elect {
+        config.leader_election.leader_elect = leader_elect;
+    }
+    let kubeconfig = flags.kubeconfig.unwrap_or_else(|| config.client_connection.kubeconfig.clone().into());
+    let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
+    let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
+    scheduler::run(config, client, component::shutdown::on_signal()?).await
+}
