@@ -372,9 +372,9 @@ pub(super) const ROLES: &[Role] = &[
             EVENTS,
         ],
     ),
-    // skiff's own: it makes volumes in directories of nodes, and keeps the default StorageClass.
+    // skiff's own: it makes volumes in directories of nodes.
     role(
-        "system:controller:local-provisioner-controller",
+        "system:controller:local-path-provisioner",
         &[
             on("create delete get list patch watch", "core", "persistentvolumes"),
             on("patch", "core", "persistentvolumes/status"),

@@ -237,7 +237,7 @@ pub(super) const ROLES: &[Role] = &[
         &[
             EVENTS,
             on("create", "coordination.k8s.io", "leases"),
-            named("get update", "coordination.k8s.io", "leases", "kube-controller-manager"),
+            named("get patch update", "coordination.k8s.io", "leases", "kube-controller-manager"),
             on("create", "core", "secrets serviceaccounts"),
             on("delete", "core", "secrets"),
             on("get", "core", "configmaps namespaces secrets serviceaccounts"),
@@ -253,7 +253,7 @@ pub(super) const ROLES: &[Role] = &[
         &[
             EVENTS,
             on("create", "coordination.k8s.io", "leases"),
-            named("get update", "coordination.k8s.io", "leases", "kube-scheduler"),
+            named("get patch update", "coordination.k8s.io", "leases", "kube-scheduler"),
             on(READ, "core", "nodes"),
             on("delete get list watch", "core", "pods"),
             on("create", "core", "bindings pods/binding"),

@@ -47,6 +47,10 @@ fn the_effective_rules_of_every_component_are_those_in_the_golden_file() {
             }
         }
     }
+    writeln!(shown, "every node, by the node authorizer and as far as it reaches").unwrap();
+    for rule in node_rules() {
+        writeln!(shown, "    {}", rule.describe()).unwrap();
+    }
     expect_test::expect_file!["golden.txt"].assert_eq(&shown);
 }
 
