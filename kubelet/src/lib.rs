@@ -1,1 +1,91 @@
-//! placeholder
+//! The kubelet: makes the pods that are bound to a node run there.
+//!
+//! Upstream: pkg/kubelet
+//! Left out: static pods, device plugins, eviction, image collection, swap; its HTTPS server does not exist yet.
+//!
+//! Read `plan` first: it decides, purely, what has to happen next for one pod; `status` decides what is reported of it.
+//! `worker` is the loop around both, `acts` does what was planned, `pods` gives every pod a worker.
+
+use std::sync::Arc;
+
+use ::client::{Cache, Informers, Recorder, Selector};
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+pub mod acts;
+pub mod cgroups;
+pub mod cni;
+pub mod config;
+pub mod container;
+pub mod cri;
+pub mod dns;
+pub mod environment;
+pub mod expansion;
+pub mod field_path;
+pub mod hostname;
+pub mod http_get;
+pub mod images;
+pub mod logs;
+pub mod machine;
+pub mod node;
+pub mod observed;
+pub mod plan;
+pub mod pod_spec;
+pub mod pods;
+pub mod probes;
+pub mod recorder;
+pub mod resources;
+pub mod runtime_events;
+pub mod sandbox;
+pub mod security;
+pub mod status;
+pub mod termination;
+pub mod volumes;
+pub mod worker;
+
+pub use config::Config;
+
+/// Runs the kubelet of one node until `shutdown`. Containers run on when it ends.
+///
+/// # Errors
+/// The root folder can't be made.
+pub async fn run(mut config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.root_dir)?;
+    if config.node_ips.is_empty() {
+        config.node_ips = vec![machine::own_address()];
+    }
+    let machine = machine::Machine::look(&config.root_dir);
+    let runtime = cri::Runtime::new(&config.container_runtime_endpoint);
+    let informers = Informers::new(client.clone());
+    let of_node = Selector::fields(format!("spec.nodeName={}", config.node_name));
+    let this_node = Selector::fields(format!("metadata.name={}", config.node_name));
+    let pods: Cache<Pod> = informers.selected(of_node);
+    let nodes: Cache<Node> = informers.selected(this_node);
+    let services: Cache<Service> = informers.of();
+    let recorder = Recorder::on_host(client.clone(), "kubelet", &config.node_name);
+
+    let (heard, events) = tokio::sync::mpsc::channel(1024);
+    let acts = acts::Acts::new(config.clone(), client.clone(), runtime.clone(), recorder, services, machine.clone());
+    tokio::join!(
+        runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
+        network(&config, nodes, &shutdown),
+        node::keep(config.clone(), client, runtime, machine, shutdown.clone()),
+        pods::follow(Arc::new(acts), pods, events, shutdown.clone()),
+    );
+    Ok(())
+}
+
+/// Writes the network's configuration as soon as the node has a range of addresses.
+async fn network(config: &Config, nodes: Cache<Node>, shutdown: &CancellationToken) {
+    let mut changes = nodes.changes();
+    while let Some(Some(change)) = shutdown.run_until_cancelled(changes.next()).await {
+        let range = change.after.and_then(|node| node.spec.as_ref()?.pod_cidr.clone());
+        if let Some(range) = range
+            && let Err(error) = cni::ensure(&config.cni_conf_dir, &config.root_dir, &range)
+        {
+            warn!(%error, "the pod network is not configured");
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Carries out what was planned for a pod: sandboxes, images, volumes, containers, hooks, and the clean-up at the end.
+//!
+//! Upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, pkg/kubelet/images
+//! Left out: credential plugins, image volumes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use client::{Cache, Recorder};
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret, Service};
+use kube::api::Api;
+use proto::cri::{AuthConfig, Image, Mount};
+use tracing::warn;
+
+use crate::config::Config;
+use crate::container::{self, Prepared};
+use crate::cri::Runtime;
+use crate::environment::{self, Sources};
+use crate::field_path::NodeAmounts;
+use crate::machine::Machine;
+use crate::observed::{PodRuntime, Sandbox};
+use crate::recorder::PodRecorder;
+use crate::security::ImageUser;
+use crate::{cgroups, dns, hostname, http_get, images, pod_spec, sandbox, volumes};
+
+/// A container that could not be started: the reason and message of its waiting state.
+#[derive(Debug, Clone)]
+pub struct StartError {
+    pub reason: String,
+    pub message: String,
+}
+
+/// Everything that acting for the pods of a node needs.
+pub struct Acts {
+    pub config: Config,
+    pub client: kube::Client,
+    pub runtime: Runtime,
+    pub recorder: Recorder,
+    pub services: Cache<Service>,
+    pub machine: Machine,
+    /// Which pod a sandbox or container belongs to, for the runtime's events.
+    owners: Mutex<HashMap<String, String>>,
+}
+
+impl Acts {
+    pub fn new(
+        config: Config,
+        client: kube::Client,
+        runtime: Runtime,
+        recorder: Recorder,
+        services: Cache<Service>,
+        machine: Machine,
+    ) -> Self {
+        Self { config, client, runtime, recorder, services, machine, owners: Mutex::default() }
+    }
+
+    /// The uid of the pod that a container or sandbox belongs to.
+    pub fn owner(&self, id: &str) -> Option<String> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(crate) fn know(&self, uid: &str, runtime: &PodRuntime) {
+        let ids = runtime.sandboxes.iter().map(|sandbox| &sandbox.id);
+        let ids = ids.chain(runtime.containers.iter().map(|container| &container.id));
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.extend(ids.map(|id| (id.clone(), uid.to_string())));
+    }
+
+    pub fn host_ips(&self) -> Vec<String> {
+        self.config.node_ips.iter().map(IpAddr::to_string).collect()
+    }
+
+    fn amounts(&self) -> NodeAmounts {
+        NodeAmounts {
+            name: self.config.node_name.clone(),
+            cpu_milli: self.machine.cpus as i64 * 1000,
+            memory_bytes: self.machine.memory_bytes,
+            ephemeral_bytes: self.machine.disk_bytes,
+        }
+    }
+
+    fn sandbox_config(&self, pod: &Pod, attempt: u32) -> proto::cri::PodSandboxConfig {
+        let of_host = dns::parse(&std::fs::read_to_string(&self.config.resolv_conf).unwrap_or_default());
+        sandbox::config(pod, &self.config, dns::config(pod, &self.config, &of_host), attempt)
+    }
+
+    pub async fn create_sandbox(&self, pod: &Pod, attempt: u32) -> Result<(), String> {
+        cgroups::create(pod, &self.config).map_err(|error| format!("failed to create pod cgroup: {error}"))?;
+        let config = self.sandbox_config(pod, attempt);
+        std::fs::create_dir_all(&config.log_directory)
+            .map_err(|error| format!("failed to make log directory: {error}"))?;
+        let handler = String::new();
+        let made = self.runtime.run_sandbox(config, handler).await;
+        made.map(drop).map_err(|error| format!("Failed to create pod sandbox: {error}"))
+    }
+
+    pub async fn stop_sandbox(&self, id: &str) -> Result<(), String> {
+        self.runtime.stop_sandbox(id).await.map_err(|error| error.to_string())
+    }
+
+    pub async fn remove_container(&self, id: &str) {
+        if let Err(error) = self.runtime.remove_container(id).await {
+            warn!(%error, id, "a container is not removed");
+        }
+    }
+
+    /// Pulls, creates, starts, and runs the postStart hook.
+    pub async fn start(
+        &self,
+        pod: &Pod,
+        name: &str,
+        in_sandbox: &Sandbox,
+        restart_count: u32,
+        back_off: SignedDuration,
+        recorder: &PodRecorder,
+    ) -> Result<(), StartError> {
+        let spec =
+            pod_spec::container(pod, name).ok_or_else(|| failure("CreateContainerConfigError", "no such container"))?;
+        let image = self.image(pod, spec, recorder).await?;
+        let prepared = self.prepare(pod, spec, in_sandbox, &image, restart_count, back_off, recorder).await?;
+        let config = container::config(pod, spec, prepared);
+        let config = config.map_err(|message| warned(recorder, name, "CreateContainerConfigError", message))?;
+        let sandbox_config = self.sandbox_config(pod, 0);
+        let created = self.runtime.create_container(&in_sandbox.id, config, sandbox_config).await;
+        let id = created.map_err(|error| warned(recorder, name, "CreateContainerError", error.to_string()))?;
+        recorder.normal("Created", &format!("Container created: {name}"), Some(name));
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), pod_spec::uid(pod).into());
+        if let Err(error) = self.runtime.start_container(&id).await {
+            return Err(warned(recorder, name, "RunContainerError", error.to_string()));
+        }
+        recorder.normal("Started", &format!("Container started: {name}"), Some(name));
+        self.link_log(pod, name, &id, restart_count);
+        let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
+        if let Some(hook) = hook
+            && let Err(message) = self.hook(hook, spec, &id, &in_sandbox.ips, Duration::from_secs(600)).await
+        {
+            recorder.warning("FailedPostStartHook", &format!("PostStartHook failed: {message}"), Some(name));
+            let _ = self.runtime.stop_container(&id, pod_spec::grace_seconds(pod, false)).await;
+            return Err(failure("PostStartHookError", &message));
+        }
+        Ok(())
+    }
+
+    async fn image(&self, pod: &Pod, spec: &Container, recorder: &PodRecorder) -> Result<Image, StartError> {
+        let reference = images::normalized(spec.image.as_deref().unwrap_or_default());
+        let reference = reference.map_err(|message| warned(recorder, &spec.name, "InvalidImageName", message))?;
+        let present = self.runtime.image(&reference).await;
+        let present = present.map_err(|error| warned(recorder, &spec.name, "ImageInspectError", error.to_string()))?;
+        match (images::pull_policy(spec), present) {
+            (images::PullPolicy::IfNotPresent | images::PullPolicy::Never, Some(image)) => {
+                let message = format!("Container image \"{reference}\" already present on machine");
+                recorder.normal("Pulled", &message, Some(&spec.name));
+                return Ok(image);
+            }
+            (images::PullPolicy::Never, None) => {
+                let message = format!("Container image \"{reference}\" is not present with pull policy of Never");
+                return Err(warned(recorder, &spec.name, "ErrImageNeverPull", message));
+            }
+            _ => {}
+        }
+        recorder.normal("Pulling", &format!("Pulling image \"{reference}\""), Some(&spec.name));
+        let mut logins: Vec<Option<AuthConfig>> = self.logins(pod, &reference).await.into_iter().map(Some).collect();
+        if logins.is_empty() {
+            logins.push(None);
+        }
+        let mut last = String::new();
+        for login in logins {
+            match self.runtime.pull(&reference, login, None).await {
+                Ok(_) => {
+                    recorder.normal("Pulled", &format!("Successfully pulled image \"{reference}\""), Some(&spec.name));
+                    let image = self.runtime.image(&reference).await.ok().flatten();
+                    return image.ok_or_else(|| failure("ImageInspectError", "the image has gone again"));
+                }
+                Err(error) => last = error.to_string(),
+            }
+        }
+        let message = format!("Failed to pull image \"{reference}\": {last}");
+        recorder.warning("Failed", &message, Some(&spec.name));
+        Err(failure("ErrImagePull", &last))
+    }
+
+    async fn logins(&self, pod: &Pod, reference: &str) -> Vec<AuthConfig> {
+        let names = pod.spec.as_ref().and_then(|spec| spec.image_pull_secrets.as_deref()).unwrap_or(&[]);
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), pod_spec::namespace(pod));
+        let mut logins = Vec::new();
+        for secret in names {
+            if let Ok(Some(secret)) = api.get_opt(&secret.name).await {
+                logins.extend(images::logins(&secret, reference));
+            }
+        }
+        logins
+    }
+
+    #[allow(clippy::too_many_arguments)] // what one container is made from, gathered here and nowhere else
+    async fn prepare(
+        &self,
+        pod: &Pod,
+        spec: &Container,
+        in_sandbox: &Sandbox,
+        image: &Image,
+        restart_count: u32,
+        back_off: SignedDuration,
+        recorder: &PodRecorder,
+    ) -> Result<Prepared, StartError> {
+        let places = volumes::prepare(pod, &self.config, &self.client, &self.amounts()).await;
+        let places = places.map_err(|error| warned(recorder, &spec.name, "FailedMount", error.to_string()));
+        let places = places.map_err(|error| StartError { reason: "ContainerCreating".into(), ..error })?;
+        let environment = self.environment(pod, spec, in_sandbox).await;
+        let environment =
+            environment.map_err(|message| warned(recorder, &spec.name, "CreateContainerConfigError", message))?;
+        let mut mounts = volumes::mounts(spec, &places)
+            .map_err(|message| warned(recorder, &spec.name, "CreateContainerConfigError", message))?;
+        self.managed_files(pod, spec, in_sandbox, restart_count, &mut mounts)
+            .map_err(|error| failure("CreateContainerConfigError", &error.to_string()))?;
+        Ok(Prepared {
+            image_ref: image.id.clone(),
+            image_user: image_user(image),
+            environment,
+            mounts,
+            machine_memory: self.machine.memory_bytes,
+            restart_count,
+            back_off,
+        })
+    }
+
+    async fn environment(
+        &self,
+        pod: &Pod,
+        spec: &Container,
+        in_sandbox: &Sandbox,
+    ) -> Result<Vec<(String, String)>, String> {
+        let (mut map_names, mut secret_names) = (BTreeSet::new(), BTreeSet::new());
+        for from in spec.env_from.iter().flatten() {
+            map_names.extend(from.config_map_ref.as_ref().map(|source| source.name.clone()));
+            secret_names.extend(from.secret_ref.as_ref().map(|source| source.name.clone()));
+        }
+        for from in spec.env.iter().flatten().filter_map(|env| env.value_from.as_ref()) {
+            map_names.extend(from.config_map_key_ref.as_ref().map(|key| key.name.clone()));
+            secret_names.extend(from.secret_key_ref.as_ref().map(|key| key.name.clone()));
+        }
+        let namespace = pod_spec::namespace(pod);
+        let map_api: Api<ConfigMap> = Api::namespaced(self.client.clone(), namespace);
+        let secret_api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        let (mut config_maps, mut secrets) = (BTreeMap::new(), BTreeMap::new());
+        for name in map_names {
+            let map = map_api.get_opt(&name).await.map_err(|error| error.to_string())?;
+            config_maps.insert(name, map);
+        }
+        for name in secret_names {
+            let secret = secret_api.get_opt(&name).await.map_err(|error| error.to_string())?;
+            secrets.insert(name, secret);
+        }
+        self.services.synced().await;
+        let services: Vec<Service> = self.services.list().iter().map(|service| (**service).clone()).collect();
+        let host_ips = self.host_ips();
+        let on_host = pod.spec.as_ref().is_some_and(pod_spec::is_host_network);
+        let pod_ips = if on_host { host_ips.clone() } else { in_sandbox.ips.clone() };
+        let sources = Sources {
+            config_maps: &config_maps,
+            secrets: &secrets,
+            services: &services,
+            pod_ips: &pod_ips,
+            host_ips: &host_ips,
+            node: &self.amounts(),
+        };
+        environment::variables(pod, spec, &sources)
+    }
+
+    /// /etc/hosts and the termination message file.
+    fn managed_files(
+        &self,
+        pod: &Pod,
+        spec: &Container,
+        in_sandbox: &Sandbox,
+        restart_count: u32,
+        mounts: &mut Vec<Mount>,
+    ) -> std::io::Result<()> {
+        let folder = volumes::pod_directory(&self.config, pod_spec::uid(pod));
+        let own = folder.join("containers").join(&spec.name);
+        std::fs::create_dir_all(&own)?;
+        if !mounts.iter().any(|mount| mount.container_path == "/etc/hosts") {
+            let of_host = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+            let hosts = folder.join("etc-hosts");
+            std::fs::write(&hosts, hostname::hosts_file(pod, &self.config, &in_sandbox.ips, &of_host))?;
+            mounts.push(file_mount("/etc/hosts", hosts));
+        }
+        let message = own.join(format!("{restart_count}.termination"));
+        std::fs::write(&message, "")?;
+        std::fs::set_permissions(&message, std::os::unix::fs::PermissionsExt::from_mode(0o666))?;
+        let path = spec.termination_message_path.as_deref().unwrap_or("/dev/termination-log");
+        mounts.push(file_mount(path, message));
+        Ok(())
+    }
+
+    /// The link by which log collectors find a container's log.
+    fn link_log(&self, pod: &Pod, name: &str, id: &str, restart_count: u32) {
+        let link = format!("{}_{}_{name}-{id}.log", pod_spec::name(pod), pod_spec::namespace(pod));
+        let log = crate::logs::pod_directory(&self.config.pod_logs_dir, pod);
+        let log = log.join(crate::logs::file_name(name, restart_count));
+        let linked = std::fs::create_dir_all(&self.config.container_logs_dir)
+            .and_then(|()| std::os::unix::fs::symlink(log, self.config.container_logs_dir.join(link)));
+        if let Err(error) = linked {
+            warn!(%error, "a log is not linked");
+        }
+    }
+
+    /// The preStop hook, then the stop signal with what is left of the grace period.
+    pub async fn kill(&self, pod: &Pod, name: &str, id: &str, grace_seconds: i64, recorder: &PodRecorder) {
+        let began = tokio::time::Instant::now();
+        let spec = pod_spec::container(pod, name);
+        let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+        if let Some((spec, hook)) = hook
+            && grace_seconds > 0
+        {
+            let ips = pod.status.iter().filter_map(|status| status.pod_ip.clone()).collect::<Vec<_>>();
+            let limit = Duration::from_secs(grace_seconds as u64);
+            if let Err(message) = self.hook(hook, spec, id, &ips, limit).await {
+                recorder.warning("FailedPreStopHook", &format!("PreStopHook failed: {message}"), Some(name));
+            }
+        }
+        let left = grace_seconds - began.elapsed().as_secs() as i64;
+        // Upstream leaves at least two seconds after a hook that used up the time.
+        let left = if hook.is_some() { left.max(2.min(grace_seconds)) } else { left.max(0) };
+        if let Err(error) = self.runtime.stop_container(id, left).await {
+            warn!(%error, id, "a container is not stopped");
+        }
+    }
+
+    async fn hook(
+        &self,
+        hook: &LifecycleHandler,
+        spec: &Container,
+        id: &str,
+        ips: &[String],
+        limit: Duration,
+    ) -> Result<(), String> {
+        if let Some(exec) = &hook.exec {
+            let answer = self.runtime.exec_sync(id, exec.command.as_deref().unwrap_or(&[]), limit).await;
+            let answer = answer.map_err(|error| error.to_string())?;
+            return match answer.exit_code {
+                0 => Ok(()),
+                code => Err(format!("command exited with {code}: {}", String::from_utf8_lossy(&answer.stderr))),
+            };
+        }
+        let ip = ips.first().cloned().unwrap_or_default();
+        let asked = async {
+            match (&hook.http_get, &hook.sleep) {
+                (Some(get), _) => http_get::probe(get, spec, &ip).await,
+                (None, Some(sleep)) => {
+                    tokio::time::sleep(Duration::from_secs(sleep.seconds.max(0) as u64)).await;
+                    Ok(())
+                }
+                (None, None) => Ok(()),
+            }
+        };
+        tokio::time::timeout(limit, asked).await.unwrap_or_else(|_| Err("the grace period is over".into()))
+    }
+
+    /// Removes everything of a pod from the node.
+    pub async fn clean(&self, pod: &Pod) -> Result<(), String> {
+        let uid = pod_spec::uid(pod);
+        let runtime = crate::observed::observe(&self.runtime, uid).await.map_err(|error| error.to_string())?;
+        for container in &runtime.containers {
+            self.runtime.remove_container(&container.id).await.map_err(|error| error.to_string())?;
+        }
+        for sandbox in &runtime.sandboxes {
+            self.runtime.stop_sandbox(&sandbox.id).await.map_err(|error| error.to_string())?;
+            self.runtime.remove_sandbox(&sandbox.id).await.map_err(|error| error.to_string())?;
+        }
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, owner| owner != uid);
+        volumes::remove(&self.config, uid).map_err(|error| format!("volumes: {error}"))?;
+        cgroups::remove(pod, &self.config).map_err(|error| format!("cgroup: {error}"))?;
+        self.remove_logs(pod).map_err(|error| format!("logs: {error}"))
+    }
+
+    fn remove_logs(&self, pod: &Pod) -> std::io::Result<()> {
+        let logs = crate::logs::pod_directory(&self.config.pod_logs_dir, pod);
+        if logs.exists() {
+            std::fs::remove_dir_all(&logs)?;
+        }
+        let Ok(links) = std::fs::read_dir(&self.config.container_logs_dir) else { return Ok(()) };
+        for link in links.flatten() {
+            if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(&logs)) {
+                std::fs::remove_file(link.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn image_user(image: &Image) -> ImageUser {
+    match (&image.uid, image.username.as_str()) {
+        (Some(uid), _) => ImageUser::Uid(uid.value),
+        (None, "") => ImageUser::Root,
+        (None, name) => ImageUser::Name(name.into()),
+    }
+}
+
+fn file_mount(inside: &str, host: PathBuf) -> Mount {
+    Mount { container_path: inside.into(), host_path: host.display().to_string(), ..Default::default() }
+}
+
+fn failure(reason: &str, message: &str) -> StartError {
+    StartError { reason: reason.into(), message: message.into() }
+}
+
+/// A failure that is also an Event.
+fn warned(recorder: &PodRecorder, container: &str, reason: &str, message: String) -> StartError {
+    let event = if reason == "FailedMount" { reason } else { "Failed" };
+    recorder.warning(event, &format!("Error: {message}"), Some(container));
+    failure(reason, &message)
+}

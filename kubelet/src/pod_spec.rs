@@ -1,0 +1,108 @@
+//! Questions about a pod's spec that several decisions ask.
+//!
+//! Upstream: pkg/api/v1/pod, pkg/kubelet/container/helpers.go
+//! Left out: nothing.
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartPolicy {
+    Always,
+    OnFailure,
+    Never,
+}
+
+impl RestartPolicy {
+    /// Whether a container that ended with this code is started again.
+    pub fn restarts(self, exit_code: i32) -> bool {
+        match self {
+            RestartPolicy::Always => true,
+            RestartPolicy::OnFailure => exit_code != 0,
+            RestartPolicy::Never => false,
+        }
+    }
+}
+
+pub fn restart_policy(pod: &Pod) -> RestartPolicy {
+    match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
+        Some("Never") => RestartPolicy::Never,
+        Some("OnFailure") => RestartPolicy::OnFailure,
+        _ => RestartPolicy::Always,
+    }
+}
+
+pub fn containers(pod: &Pod) -> &[Container] {
+    pod.spec.as_ref().map_or(&[], |spec| &spec.containers)
+}
+
+pub fn init_containers(pod: &Pod) -> &[Container] {
+    pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or(&[])
+}
+
+/// Init containers first, then the containers.
+pub fn all_containers(pod: &Pod) -> impl Iterator<Item = &Container> {
+    init_containers(pod).iter().chain(containers(pod))
+}
+
+pub fn container<'a>(pod: &'a Pod, name: &str) -> Option<&'a Container> {
+    all_containers(pod).find(|container| container.name == name)
+}
+
+/// An init container that keeps running beside the others.
+pub fn restarts_always(container: &Container) -> bool {
+    container.restart_policy.as_deref() == Some("Always")
+}
+
+pub fn is_sidecar(pod: &Pod, name: &str) -> bool {
+    init_containers(pod).iter().any(|container| container.name == name && restarts_always(container))
+}
+
+pub fn is_host_network(spec: &PodSpec) -> bool {
+    spec.host_network == Some(true)
+}
+
+pub fn uid(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().unwrap_or_default()
+}
+
+pub fn name(pod: &Pod) -> &str {
+    pod.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub fn namespace(pod: &Pod) -> &str {
+    pod.metadata.namespace.as_deref().unwrap_or_default()
+}
+
+/// The API server already calls it over: nothing of it may run again.
+pub fn is_terminal(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// How long its containers have between the stop signal and the kill. A pod that was deleted by force has no time left.
+pub fn grace_seconds(pod: &Pod, forgotten: bool) -> i64 {
+    let asked = pod.metadata.deletion_grace_period_seconds;
+    let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
+    match (asked, forgotten) {
+        (Some(seconds), _) => seconds.max(0),
+        (None, true) => 1, // upstream's minimum for pods that vanished
+        (None, false) => own.unwrap_or(30).max(0),
+    }
+}
+
+/// When `activeDeadlineSeconds` ends.
+pub fn deadline(pod: &Pod) -> Option<Timestamp> {
+    let seconds = pod.spec.as_ref()?.active_deadline_seconds?;
+    let started = pod.status.as_ref()?.start_time.as_ref()?.0;
+    started.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// A fingerprint of what can't change without a new container: its name and image.
+pub fn hash(container: &Container) -> String {
+    let image = container.image.as_deref().unwrap_or_default();
+    let bytes = container.name.bytes().chain([0]).chain(image.bytes());
+    // FNV-1a, 32 bits, as upstream's.
+    let hash = bytes.fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:x}")
+}

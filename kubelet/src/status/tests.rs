@@ -1,0 +1,95 @@
+use super::*;
+use crate::observed::{Exit, Sandbox, State};
+use crate::probes::Verdict;
+use serde_json::{Value, json};
+
+fn now() -> Timestamp {
+    "2026-01-01T00:00:00Z".parse().expect("a time")
+}
+
+fn pod(policy: &str) -> Pod {
+    serde_json::from_value(json!({
+        "metadata": { "name": "web", "namespace": "default", "uid": "u", "generation": 3 },
+        "spec": { "restartPolicy": policy, "containers": [{ "name": "main", "image": "i" }] },
+    }))
+    .expect("a pod")
+}
+
+fn world(state: Option<State>) -> PodRuntime {
+    let container = state.map(|state| Container {
+        id: "c1".into(),
+        sandbox_id: "s0".into(),
+        name: "main".into(),
+        restart_count: 1,
+        hash: String::new(),
+        image: "i".into(),
+        image_ref: "sha256:1".into(),
+        created_at: now(),
+        state,
+        back_off: jiff::SignedDuration::from_secs(10),
+        grace_seconds: 30,
+        log_path: String::new(),
+    });
+    let sandbox = Sandbox { id: "s0".into(), attempt: 0, ready: true, ips: vec!["10.244.0.2".into()] };
+    PodRuntime { sandboxes: vec![sandbox], containers: container.into_iter().collect() }
+}
+
+fn exited(code: i32) -> Option<State> {
+    let (reason, message) = (String::new(), String::new());
+    Some(State::Exited(Exit { code, reason, message, started_at: None, finished_at: now() }))
+}
+
+fn of(pod: &Pod, state: Option<State>, progress: Progress) -> Value {
+    let verdicts = Verdicts::default().with("c1", Verdict { started: true, ready: true, unhealthy: None });
+    let host = HostAddresses { ips: vec!["192.168.0.1".into()] };
+    let status = pod_status(pod, &world(state), &progress, &verdicts, &host, now());
+    serde_json::to_value(status).expect("a status")
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> &'a Value {
+    let conditions = status["conditions"].as_array().expect("conditions");
+    conditions.iter().find(|condition| condition["type"] == kind).expect("the condition")
+}
+
+#[test]
+fn a_running_pod_has_its_address_and_is_ready() {
+    let status = of(&pod("Always"), Some(State::Running { started_at: now() }), Progress::default());
+    assert_eq!(status["phase"], "Running");
+    assert_eq!((&status["podIP"], &status["hostIP"]), (&json!("10.244.0.2"), &json!("192.168.0.1")));
+    assert_eq!(condition(&status, "Ready")["status"], "True");
+    assert_eq!(status["containerStatuses"][0]["containerID"], "containerd://c1");
+    assert_eq!(status["observedGeneration"], 3);
+}
+
+#[test]
+fn a_pod_without_containers_yet_is_pending() {
+    let status = of(&pod("Always"), None, Progress::default());
+    assert_eq!(status["phase"], "Pending");
+    assert_eq!(status["containerStatuses"][0]["state"]["waiting"]["reason"], "ContainerCreating");
+    assert_eq!(condition(&status, "Ready")["message"], "containers with unready status: [main]");
+}
+
+#[test]
+fn a_crash_loop_says_how_long_it_waits() {
+    let status = of(&pod("Always"), exited(1), Progress::default());
+    assert_eq!(status["phase"], "Running");
+    let container = &status["containerStatuses"][0];
+    assert_eq!(container["state"]["waiting"]["reason"], "CrashLoopBackOff");
+    let message = "back-off 10s restarting failed container=main pod=web_default(u)";
+    assert_eq!(container["state"]["waiting"]["message"], message);
+    assert_eq!(container["lastState"]["terminated"]["exitCode"], 1);
+}
+
+#[test]
+fn a_pod_that_is_not_restarted_ends_as_its_exit_code_says() {
+    assert_eq!(of(&pod("Never"), exited(0), Progress::default())["phase"], "Succeeded");
+    assert_eq!(of(&pod("Never"), exited(2), Progress::default())["phase"], "Failed");
+    assert_eq!(of(&pod("OnFailure"), exited(2), Progress::default())["phase"], "Running");
+}
+
+#[test]
+fn a_verdict_of_the_node_fails_the_pod() {
+    let progress = Progress { verdict: Some(("DeadlineExceeded".into(), "late".into())), ..Default::default() };
+    let status = of(&pod("Always"), exited(137), progress);
+    assert_eq!((&status["phase"], &status["reason"]), (&json!("Failed"), &json!("DeadlineExceeded")));
+}

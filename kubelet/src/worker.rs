@@ -1,0 +1,264 @@
+//! One pod's loop: observe the runtime, plan, act, report; again whenever something about the pod has changed.
+//!
+//! Actions run beside the loop, so that it never waits for a slow pull or a long grace period.
+//!
+//! Upstream: pkg/kubelet/pod_workers.go, pkg/kubelet/kubelet.go (SyncPod)
+//! Left out: attach-only containers' stdin of a worker that has been restarted.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
+use serde_json::json;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use crate::acts::{Acts, StartError};
+use crate::observed::{self, PodRuntime};
+use crate::plan::{self, Action, Failure, Progress};
+use crate::pod_spec;
+use crate::probes::Probes;
+use crate::recorder::PodRecorder;
+use crate::status::{self, HostAddresses};
+
+/// Upstream's back-off for pulls and starts: 10 s doubling to 5 min; sandboxes are tried again after a second.
+const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(10);
+const LAST_RETRY: SignedDuration = SignedDuration::from_secs(300);
+const SANDBOX_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// Look again by the clock, in case an event was lost; and soon, if the runtime doesn't answer.
+const RESYNC: SignedDuration = SignedDuration::from_secs(60);
+const RUNTIME_RETRY: SignedDuration = SignedDuration::from_secs(1);
+
+/// What the API server last said of the pod.
+#[derive(Debug, Clone)]
+pub enum Wanted {
+    Pod(Arc<Pod>),
+    /// It has no such pod any more; this was its last state.
+    Gone(Arc<Pod>),
+}
+
+impl Wanted {
+    fn pod(&self) -> &Arc<Pod> {
+        match self {
+            Wanted::Pod(pod) | Wanted::Gone(pod) => pod,
+        }
+    }
+}
+
+/// What an action came to.
+enum Done {
+    Sandbox(Result<(), String>),
+    Started(String, Result<(), StartError>),
+    Killed(String),
+    Removed,
+    Finished(Result<(), String>),
+}
+
+/// Works for one pod until it is gone.
+pub struct Worker {
+    acts: Arc<Acts>,
+    wanted: watch::Receiver<Wanted>,
+    wake: Arc<Notify>,
+    recorder: PodRecorder,
+    probes: Probes,
+    progress: Progress,
+    tasks: JoinSet<Done>,
+    reported: Option<PodStatus>,
+}
+
+impl Worker {
+    pub fn new(acts: Arc<Acts>, wanted: watch::Receiver<Wanted>, wake: Arc<Notify>) -> Self {
+        let recorder = PodRecorder::new(acts.recorder.clone(), wanted.borrow().pod());
+        let probes = Probes::new(acts.runtime.clone(), recorder.clone(), wake.clone());
+        let (progress, tasks) = (Progress::default(), JoinSet::new());
+        Self { acts, wanted, wake, recorder, probes, progress, tasks, reported: None }
+    }
+
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        loop {
+            let wanted = self.wanted.borrow_and_update().clone();
+            let pod = wanted.pod().clone();
+            self.progress.forgotten = matches!(wanted, Wanted::Gone(_));
+            let now = Timestamp::now();
+            let look_again = match observed::observe(&self.acts.runtime, pod_spec::uid(&pod)).await {
+                Ok(runtime) => self.turn(&pod, &runtime, now).await,
+                Err(error) => {
+                    warn!(%error, pod = pod_spec::name(&pod), "the runtime doesn't say what it has of a pod");
+                    now + RUNTIME_RETRY
+                }
+            };
+            let wait = look_again.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                changed = self.wanted.changed() => if changed.is_err() { return },
+                () = self.wake.notified() => {}
+                Some(done) = self.tasks.join_next() => if let Ok(done) = done && self.take(done) { return },
+                () = tokio::time::sleep(wait.unsigned_abs()) => {}
+            }
+        }
+    }
+
+    /// Plans and begins to act on one observation, and reports it. Says when to look again at the latest.
+    async fn turn(&mut self, pod: &Arc<Pod>, runtime: &PodRuntime, now: Timestamp) -> Timestamp {
+        self.acts.know(pod_spec::uid(pod), runtime);
+        let ending = self.progress.forgotten || pod.metadata.deletion_timestamp.is_some();
+        self.probes.follow(pod, runtime, ending);
+        let past_deadline = pod_spec::deadline(pod).is_some_and(|deadline| now >= deadline);
+        if past_deadline && !pod_spec::is_terminal(pod) && !ending {
+            let message = "Pod was active on the node longer than the specified deadline";
+            self.progress.verdict = Some(("DeadlineExceeded".into(), message.into()));
+        }
+        let verdicts = self.probes.verdicts();
+        let plan = plan::plan(pod, runtime, &self.progress, &verdicts, now);
+        for action in plan.actions {
+            self.begin(pod, runtime, action);
+        }
+        if !self.progress.forgotten {
+            let host = HostAddresses { ips: self.acts.host_ips() };
+            let status = status::pod_status(pod, runtime, &self.progress, &verdicts, &host, now);
+            self.report(pod, status).await;
+        }
+        plan.look_again_at.unwrap_or(now + RESYNC).min(now + RESYNC)
+    }
+
+    fn begin(&mut self, pod: &Arc<Pod>, runtime: &PodRuntime, action: Action) {
+        info!(pod = pod_spec::name(pod), namespace = pod_spec::namespace(pod), "{action}");
+        let (acts, pod, recorder) = (self.acts.clone(), pod.clone(), self.recorder.clone());
+        match action {
+            Action::CreateSandbox { attempt } => {
+                self.progress.sandbox_busy = true;
+                self.tasks.spawn(async move { Done::Sandbox(acts.create_sandbox(&pod, attempt).await) });
+            }
+            Action::StopSandbox { id } => {
+                self.progress.sandbox_busy = true;
+                self.tasks.spawn(async move { Done::Sandbox(acts.stop_sandbox(&id).await) });
+            }
+            Action::Start { container, restart_count, back_off } => {
+                self.progress.starting = Some(container.clone());
+                let sandbox = runtime.sandbox().cloned().unwrap_or_default();
+                self.tasks.spawn(async move {
+                    let started = acts.start(&pod, &container, &sandbox, restart_count, back_off, &recorder).await;
+                    Done::Started(container, started)
+                });
+            }
+            Action::Kill { container, id, why, grace_seconds } => {
+                self.progress.stopping.insert(id.clone(), grace_seconds);
+                recorder.normal("Killing", &format!("Stopping container {container}"), Some(&container));
+                debug!(container, why, "kill");
+                self.tasks.spawn(async move {
+                    acts.kill(&pod, &container, &id, grace_seconds, &recorder).await;
+                    Done::Killed(id)
+                });
+            }
+            Action::Remove { id, .. } => {
+                self.tasks.spawn(async move {
+                    acts.remove_container(&id).await;
+                    Done::Removed
+                });
+            }
+            Action::Finish => {
+                self.progress.finishing = true;
+                let forgotten = self.progress.forgotten;
+                self.tasks.spawn(async move {
+                    let cleaned = acts.clean(&pod).await;
+                    if cleaned.is_ok() && !forgotten {
+                        return Done::Finished(forget(&acts.client, &pod).await);
+                    }
+                    Done::Finished(cleaned)
+                });
+            }
+        }
+    }
+
+    /// Takes in what an action came to. True when the pod is gone.
+    fn take(&mut self, done: Done) -> bool {
+        match done {
+            Done::Sandbox(result) => {
+                self.progress.sandbox_busy = false;
+                match result {
+                    Ok(()) => drop(self.progress.failures.remove("")),
+                    Err(message) => {
+                        self.recorder.warning("FailedCreatePodSandBox", &message, None);
+                        self.fail("", StartError { reason: "FailedCreatePodSandBox".into(), message });
+                    }
+                }
+            }
+            Done::Started(container, result) => {
+                self.progress.starting = None;
+                match result {
+                    Ok(()) => drop(self.progress.failures.remove(&container)),
+                    Err(error) => self.fail(&container, error),
+                }
+            }
+            Done::Killed(id) => drop(self.progress.stopping.remove(&id)),
+            Done::Removed => {}
+            Done::Finished(Ok(())) => return true,
+            Done::Finished(Err(message)) => {
+                warn!(message, "the pod can't be cleaned up yet");
+                self.progress.finishing = false;
+            }
+        }
+        false
+    }
+
+    fn fail(&mut self, name: &str, error: StartError) {
+        warn!(container = name, reason = error.reason, message = error.message, "start failed");
+        let before = self.progress.failures.get(name).map(|failure| failure.delay);
+        let delay = match before {
+            _ if name.is_empty() => SANDBOX_RETRY,
+            None => FIRST_RETRY,
+            Some(delay) => (delay * 2).min(LAST_RETRY),
+        };
+        let retry_at = Timestamp::now() + delay;
+        let failure = Failure { reason: error.reason, message: error.message, retry_at, delay };
+        self.progress.failures.insert(name.into(), failure);
+    }
+
+    /// Tells the API server, if there is something new to tell.
+    async fn report(&mut self, pod: &Pod, status: PodStatus) {
+        if self.reported.as_ref().or(pod.status.as_ref()) == Some(&status) {
+            return;
+        }
+        let api: Api<Pod> = Api::namespaced(self.acts.client.clone(), pod_spec::namespace(pod));
+        let patch = json!({ "metadata": { "uid": pod_spec::uid(pod) }, "status": patch(&status) });
+        match api.patch_status(pod_spec::name(pod), &PatchParams::default(), &Patch::Strategic(patch)).await {
+            Ok(_) => self.reported = Some(status),
+            Err(error) => {
+                warn!(%error, pod = pod_spec::name(pod), "the pod's status is not written");
+            }
+        }
+    }
+}
+
+/// The status as a patch: what is absent now is removed, and the list of addresses is replaced as a whole.
+fn patch(status: &PodStatus) -> serde_json::Value {
+    let mut patch = serde_json::to_value(status).unwrap_or_default();
+    for field in ["reason", "message"] {
+        if patch.get(field).is_none() {
+            patch[field] = serde_json::Value::Null;
+        }
+    }
+    for field in ["podIPs", "hostIPs"] {
+        if let Some(list) = patch.get_mut(field).and_then(|list| list.as_array_mut()) {
+            list.insert(0, json!({ "$patch": "replace" }));
+        }
+    }
+    patch
+}
+
+/// The last word: nothing of this pod is left on the node.
+async fn forget(client: &kube::Client, pod: &Pod) -> Result<(), String> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), pod_spec::namespace(pod));
+    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: None };
+    let parameters =
+        DeleteParams { grace_period_seconds: Some(0), preconditions: Some(preconditions), ..Default::default() };
+    match api.delete(pod_spec::name(pod), &parameters).await {
+        Ok(_) => Ok(()),
+        // Gone already, or another pod of this name is there.
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
