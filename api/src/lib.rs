@@ -4,6 +4,7 @@
 //! Left out: typed structs (k8s-openapi has them) and conversions between versions of a kind.
 
 pub mod field;
+pub mod local_path;
 pub mod names;
 pub mod object;
 pub mod owner;

@@ -3,7 +3,8 @@
 //! The printed form is log line and test expectation at once: `create Pod default/web-1`.
 //!
 //! Upstream: client-go's typed clients, and the many `*Control` interfaces of kube-controller-manager
-//! Left out: PUT. A typed struct does not know every field, so writing it back whole would lose some; we patch.
+//! Left out: PUT of objects. A typed struct does not know every field, so writing it back whole would lose some; we
+//! patch. Only a subresource that knows no patch is replaced.
 
 use std::fmt;
 
@@ -99,6 +100,12 @@ pub enum Action {
         subresource: &'static str,
         patch: Patch,
     },
+    /// Writes a subresource that takes no patch: a namespace's `finalize`.
+    Replace {
+        target: Target,
+        subresource: &'static str,
+        object: Value,
+    },
     Delete {
         target: Target,
         preconditions: Preconditions,
@@ -173,6 +180,10 @@ impl Action {
                 let path = path(&target.resource, &target.key, subresource);
                 request(Method::PATCH, &path, patch.content_type(), patch.body())
             }
+            Action::Replace { target, subresource, object } => {
+                let path = path(&target.resource, &target.key, subresource);
+                request(Method::PUT, &path, "application/json", object)
+            }
             Action::Delete { target, .. } => {
                 let path = path(&target.resource, &target.key, "");
                 request(Method::DELETE, &path, "application/json", &self.delete_options())
@@ -214,7 +225,9 @@ impl Action {
                 let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
                 Some(Target { resource: resource.clone(), key: ObjectKey::new(text("namespace"), text("name")) })
             }
-            Action::Patch { target, .. } | Action::Delete { target, .. } => Some(target.clone()),
+            Action::Patch { target, .. } | Action::Replace { target, .. } | Action::Delete { target, .. } => {
+                Some(target.clone())
+            }
             Action::Event { .. } => None,
         }
     }
@@ -255,6 +268,7 @@ impl fmt::Display for Action {
                 }
                 Ok(())
             }
+            Action::Replace { target, subresource, .. } => write!(f, "replace {target}/{subresource}"),
             Action::Delete { target, propagation, .. } => match propagation {
                 Some(Propagation::Orphan) => write!(f, "delete {target} and orphan its dependents"),
                 Some(Propagation::Foreground) => write!(f, "delete {target} after its dependents"),

@@ -81,6 +81,10 @@ pub trait Controller: Send + Sync + 'static {
     /// A live read failed: the key comes back after its back-off.
     fn gather(&self, key: &Self::Key) -> impl Future<Output = Result<Option<Self::Input>, Error>> + Send;
 
+    /// Told that the server refused a step of the key's plan, for a controller that shows this in a status. The key
+    /// comes back after its back-off.
+    fn refused(&self, _key: &Self::Key, _action: &Action, _error: &Error) {}
+
     /// Decides. Pure: the same input and time give the same plan.
     fn plan(input: &Self::Input, now: Timestamp) -> Plan;
 }
@@ -306,6 +310,7 @@ impl<C: Controller> Work<C> {
                         if is_outcome_unknown(&error) {
                             gate.unsure(&self.informers, &action, &self.client).await;
                         }
+                        self.controller.refused(key, &action, &error);
                         failure.get_or_insert(Failure { doing: action.to_string(), error });
                     }
                 }
