@@ -1,0 +1,64 @@
+//! The flags of the controller manager, in upstream's spelling.
+//!
+//! Upstream: cmd/kube-controller-manager/app/options
+//! Left out: rates and sync periods of single controllers: nothing here polls.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use component::logging::LogFlags;
+use ipnet::IpNet;
+
+/// Runs the controllers of a cluster.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "skiff-controller-manager")]
+pub struct Config {
+    /// How to reach the API server.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: PathBuf,
+    /// The ranges that pods get their addresses from, one per family.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.244.0.0/16")]
+    pub cluster_cidr: Vec<IpNet>,
+    /// Give every node its piece of the cluster's ranges.
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub allocate_node_cidrs: bool,
+    /// The ranges of Services: no node's piece overlaps them.
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.96.0.0/16")]
+    pub service_cluster_ip_range: Vec<IpNet>,
+    /// The certificate that pods trust the API server by.
+    #[arg(long, value_name = "FILE")]
+    pub root_ca_file: Option<PathBuf>,
+    /// Write with one service account per controller; else everything is written as the controller manager.
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub use_service_account_credentials: bool,
+    /// How many finished pods may stay; 0 for all.
+    #[arg(long, value_name = "COUNT", default_value_t = 12500)]
+    pub terminated_pod_gc_threshold: usize,
+    /// Which controllers to run: `*` for all, `NAME` to add one, `-NAME` to leave one out.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "*", allow_hyphen_values = true)]
+    pub controllers: Vec<String>,
+    /// Where health and metrics are served.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    #[arg(long, value_name = "PORT", default_value_t = 10257)]
+    pub secure_port: u16,
+    #[command(flatten)]
+    pub logs: LogFlags,
+}
+
+impl Config {
+    /// Is the controller to run? The last word about it counts.
+    pub fn runs(&self, name: &str) -> bool {
+        let says = |word: &String| match word.strip_prefix('-') {
+            Some(left_out) => (left_out == name).then_some(false),
+            None => (word == name || word == "*").then_some(true),
+        };
+        let named = self.controllers.iter().rev().filter(|word| *word != "*").find_map(says);
+        named.unwrap_or_else(|| self.controllers.iter().any(|word| word == "*"))
+    }
+
+    /// The limit on finished pods.
+    pub fn finished_pods(&self) -> usize {
+        if self.terminated_pod_gc_threshold == 0 { usize::MAX } else { self.terminated_pod_gc_threshold }
+    }
+}
