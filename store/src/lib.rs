@@ -6,10 +6,19 @@
 //! Three back ends stand behind one trait and must pass one contract suite ([`contract`]): [`memory`], the reference;
 //! [`embedded`], on disk; [`etcd`].
 
+pub mod contract;
+mod follow;
+mod history;
+pub mod memory;
+mod transaction;
+
 use std::{fmt, ops::Bound, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, future::BoxFuture};
+
+pub use memory::Memory;
+pub use transaction::MAX_OPERATIONS;
 
 /// A point in the history of the store: the number of the transaction. Strictly increasing, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -64,7 +73,12 @@ impl Range {
         key >= &self.start[..] && self.end.as_ref().is_none_or(|end| key < &end[..])
     }
 
-    /// The range as bounds for an ordered map.
+    /// Whether no key can be in the range.
+    pub fn is_empty(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| self.start >= *end)
+    }
+
+    /// The range as bounds for an ordered map, which refuses those of an empty range.
     pub fn bounds(&self) -> (Bound<Key>, Bound<Key>) {
         let end = self.end.clone().map_or(Bound::Unbounded, Bound::Excluded);
         (Bound::Included(self.start.clone()), end)
@@ -94,8 +108,10 @@ pub struct Snapshot {
 /// Compares, then writes, at one revision: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Txn {
+    /// Judged in order, before any ledger; at most [`MAX_OPERATIONS`].
     pub compares: Vec<Compare>,
-    /// No key twice. An empty list is a read of the compares: it takes no revision.
+    /// No key twice, at most [`MAX_OPERATIONS`]. A transaction that changes nothing (no operations, or only deletes of
+    /// absent keys) takes no revision: its answer is the revision at which its compares held.
     pub ops: Vec<Op>,
 }
 
@@ -111,14 +127,15 @@ pub enum Compare {
 /// One write of a transaction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// Sets a value. With a `ttl` the store deletes the key by itself that long after this write, at a revision of
-    /// its own.
+    /// Sets a value. With a `ttl` the store deletes the key by itself that long after this write (on disk and in
+    /// etcd: a little later), at a revision that no transaction has; in etcd, keys that were written within the same
+    /// minute may go at the same one. Writing the key again replaces its `ttl` or, without one, ends it.
     Put { key: Key, value: Bytes, ttl: Option<Duration> },
     /// Removes a key; removing an absent one changes nothing.
     Delete { key: Key },
     /// Adds `delta` to a counter (a decimal number as text; absent is 0) and refuses the transaction with
-    /// [`StoreError::Ceiling`] if it would pass `ceiling` or fall below 0. Evaluated where transactions are put in
-    /// order, so that two writers can't both take the last unit.
+    /// [`StoreError::Ceiling`] if it would grow past `ceiling` or fall below 0. Evaluated where transactions are put
+    /// in order, so that two writers can't both take the last unit.
     Add { ledger: Key, delta: i64, ceiling: Option<i64> },
 }
 
@@ -163,6 +180,9 @@ pub enum StoreError {
     /// The revision lies in the future of this store.
     #[error("revision {requested} is not there yet, current is {current}")]
     Future { requested: Revision, current: Revision },
+    /// No store could run this transaction: the caller's mistake.
+    #[error("invalid transaction: {0}")]
+    Invalid(String),
     /// The disk is full: reads and deletes still work.
     #[error("no space left for the store: {0}")]
     NoSpace(String),
@@ -199,7 +219,8 @@ pub trait Store: Send + Sync + 'static {
     /// `Conflict`, `Ceiling`, `NoSpace`, `Unknown`, `Unavailable`. But for `Unknown`, an error means nothing changed.
     fn transact(&self, txn: Txn) -> BoxFuture<'_, Result<Revision, StoreError>>;
 
-    /// The commits after `after` that touch `range`, first those of history, then live ones, without a gap.
+    /// The commits after `after` that touch `range`, first those of history, then live ones, without a gap. Revision 1
+    /// is that of an empty store, so `after` 0 and 1 mean the same.
     ///
     /// # Errors
     /// `Compacted` when history does not reach back to `after`; `Future` when `after` lies ahead.
@@ -209,6 +230,10 @@ pub trait Store: Send + Sync + 'static {
     /// reads. At once with memory and embedded; a read of etcd, shared by concurrent callers, with etcd.
     fn current(&self) -> BoxFuture<'_, Result<Revision, StoreError>>;
 
-    /// Forgets what only reads before `oldest` need. Watches and reads from there on fail with `Compacted`.
+    /// Forgets what only reads before `oldest` need: a read at an earlier revision, and a watch after one, fail with
+    /// `Compacted` from now on, open watches that have not got as far too. Compacting to less than before does nothing.
+    ///
+    /// # Errors
+    /// `Future` when `oldest` lies ahead, `Unavailable`.
     fn compact(&self, oldest: Revision) -> BoxFuture<'_, Result<(), StoreError>>;
 }
