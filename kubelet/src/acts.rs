@@ -3,7 +3,7 @@
 //! Upstream: pkg/kubelet/kuberuntime/kuberuntime_container.go, pkg/kubelet/images
 //! Left out: credential plugins, image volumes.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -44,6 +44,8 @@ pub struct Acts {
     pub machine: Machine,
     /// Which pod a sandbox or container belongs to, for the runtime's events.
     owners: Mutex<HashMap<String, String>>,
+    /// Containers and sandboxes whose exit was heard, while the runtime's own lists may still call them running.
+    exited: Mutex<HashSet<String>>,
 }
 
 impl Acts {
@@ -55,7 +57,16 @@ impl Acts {
         services: Cache<Service>,
         machine: Machine,
     ) -> Self {
-        Self { config, client, runtime, recorder, services, machine, owners: Mutex::default() }
+        Self {
+            config,
+            client,
+            runtime,
+            recorder,
+            services,
+            machine,
+            owners: Mutex::default(),
+            exited: Mutex::default(),
+        }
     }
 
     /// The uid of the pod that a container or sandbox belongs to.
@@ -68,6 +79,32 @@ impl Acts {
         let ids = ids.chain(runtime.containers.iter().map(|container| &container.id));
         let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
         owners.extend(ids.map(|id| (id.clone(), uid.to_string())));
+    }
+
+    /// Takes note of an exit. Says whose it was.
+    pub fn heard_exit(&self, id: &str) -> Option<String> {
+        let owner = self.owner(id)?;
+        self.exited.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string());
+        Some(owner)
+    }
+
+    /// Whether the runtime still calls something running that has already ended: its lists lag behind its events.
+    pub(crate) fn lags(&self, runtime: &PodRuntime) -> bool {
+        let mut exited = self.exited.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lags = false;
+        for container in &runtime.containers {
+            match container.is_running() {
+                true => lags |= exited.contains(&container.id),
+                false => drop(exited.remove(&container.id)),
+            }
+        }
+        for sandbox in &runtime.sandboxes {
+            match sandbox.ready {
+                true => lags |= exited.contains(&sandbox.id),
+                false => drop(exited.remove(&sandbox.id)),
+            }
+        }
+        lags
     }
 
     pub fn host_ips(&self) -> Vec<String> {

@@ -113,7 +113,7 @@ impl Dispatcher {
     }
 
     fn wake_owner(&self, id: &str) {
-        let owner = self.acts.owner(id);
+        let owner = self.acts.heard_exit(id);
         if let Some(entry) = owner.and_then(|uid| self.entries.get(&uid)) {
             entry.wake.notify_one();
         }

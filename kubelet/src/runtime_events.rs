@@ -13,8 +13,8 @@ use tracing::{info, warn};
 
 use crate::cri::Runtime;
 
-/// CRI's containers live in this namespace of containerd.
-const FILTERS: [&str; 2] = ["namespace==k8s.io,topic==/tasks/exit", "namespace==k8s.io,topic==/tasks/oom"];
+/// CRI's containers live in this namespace of containerd. A value with a slash must be quoted.
+const FILTERS: [&str; 2] = [r#"namespace==k8s.io,topic=="/tasks/exit""#, r#"namespace==k8s.io,topic=="/tasks/oom""#];
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
 /// What the stream says.

@@ -109,7 +109,8 @@ fn phase(pod: &Pod, init: &[ContainerStatus], containers: &[ContainerStatus], en
     let has_run = |status: &&ContainerStatus| is_running(status) || exit_code(status).is_some();
     let any_begun = containers.iter().any(|status| has_run(&status));
     if initializing && !any_begun {
-        return if ending { ended(init.iter().chain(containers)) } else { "Pending" };
+        let over = ending && !init.iter().any(is_running);
+        return if over { ended(init.iter().chain(containers)) } else { "Pending" };
     }
     if containers.iter().any(is_running) {
         let waiting = containers.iter().any(|status| !has_run(&status));

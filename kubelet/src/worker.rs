@@ -31,6 +31,8 @@ const SANDBOX_RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// Look again by the clock, in case an event was lost; and soon, if the runtime doesn't answer.
 const RESYNC: SignedDuration = SignedDuration::from_secs(60);
 const RUNTIME_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// containerd publishes an exit a moment before its CRI lists show it, and says nothing when they do.
+const LAG: SignedDuration = SignedDuration::from_millis(10);
 
 /// What the API server last said of the pod.
 #[derive(Debug, Clone)]
@@ -121,7 +123,8 @@ impl Worker {
             let status = status::pod_status(pod, runtime, &self.progress, &verdicts, &host, now);
             self.report(pod, status).await;
         }
-        plan.look_again_at.unwrap_or(now + RESYNC).min(now + RESYNC)
+        let latest = now + if self.acts.lags(runtime) { LAG } else { RESYNC };
+        plan.look_again_at.unwrap_or(latest).min(latest)
     }
 
     fn begin(&mut self, pod: &Arc<Pod>, runtime: &PodRuntime, action: Action) {
@@ -218,7 +221,10 @@ impl Worker {
     }
 
     /// Tells the API server, if there is something new to tell.
-    async fn report(&mut self, pod: &Pod, status: PodStatus) {
+    async fn report(&mut self, pod: &Pod, mut status: PodStatus) {
+        if let Some(reported) = &self.reported {
+            keep_times(&mut status, reported);
+        }
         if self.reported.as_ref().or(pod.status.as_ref()) == Some(&status) {
             return;
         }
@@ -229,6 +235,17 @@ impl Worker {
             Err(error) => {
                 warn!(%error, pod = pod_spec::name(pod), "the pod's status is not written");
             }
+        }
+    }
+}
+
+/// The cache may not have our last report yet: what hasn't changed since then keeps its time.
+fn keep_times(status: &mut PodStatus, reported: &PodStatus) {
+    status.start_time = reported.start_time.clone();
+    for condition in status.conditions.iter_mut().flatten() {
+        let known = reported.conditions.iter().flatten().find(|known| known.type_ == condition.type_);
+        if let Some(known) = known.filter(|known| known.status == condition.status) {
+            condition.last_transition_time = known.last_transition_time.clone();
         }
     }
 }

@@ -40,7 +40,9 @@ impl View<'_> {
                 let running = ContainerStateRunning { started_at: Some(Time(*started_at)) };
                 status.state = Some(ContainerState { running: Some(running), ..Default::default() });
                 status.started = Some(self.probes.is_started(&container.id));
-                status.ready = self.probes.is_ready(&container.id) && status.started == Some(true);
+                let runs_to_an_end = self.is_init(spec) && !pod_spec::restarts_always(spec);
+                let passes = self.probes.is_ready(&container.id) && status.started == Some(true);
+                status.ready = passes && !runs_to_an_end;
             }
             State::Exited(exit) => {
                 let gone = terminated(container, exit);
@@ -51,9 +53,7 @@ impl View<'_> {
                     }
                     None => status.state = Some(gone),
                 }
-                status.ready = !pod_spec::restarts_always(spec)
-                    && exit.code == 0
-                    && pod_spec::init_containers(self.pod).iter().any(|init| init.name == spec.name);
+                status.ready = exit.code == 0 && self.is_init(spec) && !pod_spec::restarts_always(spec);
             }
             State::Created | State::Unknown => {
                 let lost = Exit {
@@ -69,6 +69,10 @@ impl View<'_> {
         status
     }
 
+    fn is_init(&self, spec: &ContainerSpec) -> bool {
+        pod_spec::init_containers(self.pod).iter().any(|init| init.name == spec.name)
+    }
+
     /// Nothing of it has run in this pod yet.
     fn not_begun(&self, spec: &ContainerSpec) -> ContainerState {
         if let Some(failure) = self.progress.failures.get(&spec.name) {
@@ -80,10 +84,9 @@ impl View<'_> {
 
     /// The waiting state of a container that will be started again, once it has to wait for that.
     fn waiting_to_restart(&self, spec: &ContainerSpec, container: &Container, exit: &Exit) -> Option<ContainerState> {
-        let is_init = pod_spec::init_containers(self.pod).iter().any(|init| init.name == spec.name);
         let policy = match pod_spec::restart_policy(self.pod) {
             _ if pod_spec::restarts_always(spec) => RestartPolicy::Always,
-            RestartPolicy::Always if is_init => RestartPolicy::OnFailure,
+            RestartPolicy::Always if self.is_init(spec) => RestartPolicy::OnFailure,
             policy => policy,
         };
         if self.is_ending() || self.progress.verdict.is_some() || pod_spec::is_terminal(self.pod) {
