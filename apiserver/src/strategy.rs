@@ -10,6 +10,20 @@
 //! No hook reads a clock, draws randomness or does I/O; what must be allocated (a cluster IP, a node port) is taken
 //! between admission and validation by the row's allocator.
 
+pub(crate) mod config_map;
+pub(crate) mod deployment;
+pub(crate) mod endpoints;
+pub(crate) mod events;
+mod filling;
+pub(crate) mod lease;
+pub(crate) mod namespace;
+pub(crate) mod node;
+pub(crate) mod pod;
+mod pod_template;
+pub(crate) mod replica_set;
+pub(crate) mod secret;
+pub(crate) mod service;
+
 use api::field::{Field, FieldError};
 use serde_json::Value;
 

@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/core/rest/storage_core.go
 //! Left out: componentstatuses, deprecated since 1.19.
 
-use crate::row::{DeleteAnswer, Row, Subresource::*, Verbs};
+use std::sync::Arc;
+
+use crate::{
+    row::{DeleteAnswer, Row, Subresource::*, Verbs},
+    strategy::{config_map, endpoints, namespace, node, pod, secret, service},
+};
 
 use super::{all, cluster_scoped, create_only, field, names, namespaced, text_or};
 
@@ -16,11 +21,25 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status, Proxy],
             delete_answer: DeleteAnswer::Object,
             selectable_fields: vec![field!("spec.clusterIP"), field!("spec.type")],
+            strategy: Arc::new(service::Services),
             ..namespaced("", "v1", "Service", "services")
         },
-        Row { short_names: names(&["ep"]), create_on_update: true, ..namespaced("", "v1", "Endpoints", "endpoints") },
-        Row { short_names: names(&["cm"]), ..namespaced("", "v1", "ConfigMap", "configmaps") },
-        Row { selectable_fields: vec![field!("type")], ..namespaced("", "v1", "Secret", "secrets") },
+        Row {
+            short_names: names(&["ep"]),
+            create_on_update: true,
+            strategy: Arc::new(endpoints::Endpoints),
+            ..namespaced("", "v1", "Endpoints", "endpoints")
+        },
+        Row {
+            short_names: names(&["cm"]),
+            strategy: Arc::new(config_map::ConfigMaps),
+            ..namespaced("", "v1", "ConfigMap", "configmaps")
+        },
+        Row {
+            selectable_fields: vec![field!("type")],
+            strategy: Arc::new(secret::Secrets),
+            ..namespaced("", "v1", "Secret", "secrets")
+        },
         Row {
             short_names: names(&["sa"]),
             subresources: vec![Token],
@@ -32,6 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             verbs: Verbs::NoDeleteCollection,
             subresources: vec![Status, Finalize],
             selectable_fields: vec![field!("name", "metadata.name"), field!("status.phase")],
+            strategy: Arc::new(namespace::Namespaces),
             ..cluster_scoped("", "v1", "Namespace", "namespaces")
         },
         Row {
@@ -41,6 +61,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "spec.unschedulable",
                 read: |object| text_or(object, "spec.unschedulable", "false"),
             }],
+            strategy: Arc::new(node::Nodes),
             ..cluster_scoped("", "v1", "Node", "nodes")
         },
         Row {
@@ -114,6 +135,7 @@ fn pods() -> Row {
         ],
         delete_answer: DeleteAnswer::Object,
         graceful_deletion: true,
+        strategy: Arc::new(pod::Pods),
         ..namespaced("", "v1", "Pod", "pods")
     }
 }

@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/networking/rest, pkg/registry/discovery/rest
 //! Left out: nothing of 1.35's GA kinds.
 
-use crate::row::{Row, Subresource::*};
+use std::sync::Arc;
+
+use crate::{
+    row::{Row, Subresource::*},
+    strategy::endpoints,
+};
 
 use super::{cluster_scoped, names, namespaced};
 
@@ -20,6 +25,9 @@ pub(super) fn rows() -> Vec<Row> {
         Row { short_names: names(&["netpol"]), ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies") },
         Row { subresources: vec![Status], ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs") },
         Row { short_names: names(&["ip"]), ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses") },
-        namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+        Row {
+            strategy: Arc::new(endpoints::EndpointSlices),
+            ..namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
+        },
     ]
 }

@@ -4,9 +4,14 @@
 //!   pkg/apis/{core,events}/v1/conversion.go
 //! Left out: beta leases candidates; the rate and byte budget of Events, which the store keeps.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use crate::row::{Row, StoredAs};
+use crate::{
+    row::{Row, StoredAs},
+    strategy::{events, lease},
+};
 
 use super::{Fields, cluster_scoped, field, names, namespaced};
 
@@ -15,6 +20,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             create_on_update: true,
             unconditional_update: false,
+            strategy: Arc::new(lease::Leases),
             ..namespaced("coordination.k8s.io", "v1", "Lease", "leases")
         },
         Row {
@@ -30,6 +36,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ev"]),
             create_on_update: true,
             selectable_fields: core_event_fields(),
+            strategy: Arc::new(events::Events),
             ..namespaced("", "v1", "Event", "events")
         },
         Row {

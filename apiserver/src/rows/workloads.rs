@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/{apps,batch,autoscaling,policy}/rest
 //! Left out: autoscaling/v1, a conversion of v2 that comes later.
 
-use crate::row::{Row, SelectableField, Subresource::*};
+use std::sync::Arc;
+
+use crate::{
+    row::{Row, SelectableField, Subresource::*},
+    strategy::{deployment, replica_set},
+};
 
 use super::{all, names, namespaced, text_or};
 
@@ -13,6 +18,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["deploy"]),
             categories: all(),
             subresources: vec![Status, Scale],
+            strategy: Arc::new(deployment::Deployments),
             ..namespaced("apps", "v1", "Deployment", "deployments")
         },
         Row {
@@ -23,6 +29,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "status.replicas",
                 read: |object| text_or(object, "status.replicas", "0"),
             }],
+            strategy: Arc::new(replica_set::ReplicaSets),
             ..namespaced("apps", "v1", "ReplicaSet", "replicasets")
         },
         Row {

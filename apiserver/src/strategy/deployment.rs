@@ -1,0 +1,43 @@
+//! Deployments.
+//!
+//! Upstream: pkg/registry/apps/deployment/strategy.go, pkg/apis/apps/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::{Value, json};
+
+use super::{
+    Generation, Strategy,
+    filling::{fill, fill_text, object_or_empty, spec},
+    keep_status, pod_template,
+};
+
+pub(crate) struct Deployments;
+
+impl Strategy for Deployments {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        fill(spec, "replicas", 1);
+        let strategy = object_or_empty(spec, "strategy");
+        fill_text(strategy, "type", "RollingUpdate");
+        if strategy["type"] == "RollingUpdate" {
+            let rolling = object_or_empty(strategy, "rollingUpdate");
+            fill(rolling, "maxUnavailable", "25%");
+            fill(rolling, "maxSurge", "25%");
+        }
+        fill(spec, "revisionHistoryLimit", 10);
+        fill(spec, "progressDeadlineSeconds", 600);
+        pod_template::defaults(spec, "template");
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({});
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}

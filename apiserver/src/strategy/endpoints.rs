@@ -1,0 +1,41 @@
+//! Endpoints and EndpointSlices.
+//!
+//! Upstream: pkg/registry/core/endpoint/strategy.go, pkg/registry/discovery/endpointslice/strategy.go,
+//!   pkg/apis/{core,discovery}/v1/defaults.go
+//! Left out: the deprecated topology of endpoints.
+
+use serde_json::Value;
+
+use super::{
+    Generation, Strategy,
+    filling::{fill, fill_text, objects_in},
+};
+
+pub(crate) struct Endpoints;
+
+impl Strategy for Endpoints {
+    fn defaults(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        for subset in objects_in(fields, "subsets") {
+            for port in objects_in(subset, "ports") {
+                fill_text(port, "protocol", "TCP");
+            }
+        }
+    }
+}
+
+pub(crate) struct EndpointSlices;
+
+impl Strategy for EndpointSlices {
+    fn defaults(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        for port in objects_in(fields, "ports") {
+            fill(port, "name", "");
+            fill(port, "protocol", "TCP");
+        }
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}

@@ -1,0 +1,22 @@
+//! Events, in their stored core form.
+//!
+//! Upstream: pkg/registry/core/event/strategy.go
+//! Left out: nothing.
+
+use serde_json::Value;
+
+use super::{
+    Strategy,
+    filling::{fill, object_or_empty},
+};
+
+pub(crate) struct Events;
+
+impl Strategy for Events {
+    fn defaults(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        object_or_empty(fields, "source");
+        fill(fields, "reportingComponent", "");
+        fill(fields, "reportingInstance", "");
+    }
+}

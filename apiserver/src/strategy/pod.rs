@@ -1,0 +1,99 @@
+//! Pods.
+//!
+//! Upstream: pkg/registry/core/pod/strategy.go, pkg/apis/core/v1/defaults.go
+//! Left out: defaults of pod-level resources, matchLabelKeys, and gates that are off at 1.35.
+
+pub(crate) mod defaults;
+mod qos;
+
+use serde_json::{Map, Value, json};
+
+use super::{Generation, Strategy, keep, keep_all_but, keep_status};
+use crate::row::Subresource;
+
+pub(crate) struct Pods;
+
+impl Strategy for Pods {
+    fn defaults(&self, object: &mut Value) {
+        defaults::pod(object);
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        let qos_class = qos::class(&object["spec"]);
+        let mut status = json!({"phase": "Pending", "qosClass": qos_class});
+        if object["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+            status["conditions"] = json!([{
+                "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }]);
+        }
+        object["status"] = status;
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+    }
+
+    fn prepare_for_subresource(&self, subresource: Subresource, object: &mut Value, current: &Value) {
+        match subresource {
+            Subresource::Status => {
+                keep_all_but(object, current, &["status", "metadata"]);
+                if let Some(metadata) = object["metadata"].as_object_mut() {
+                    keep_entry(metadata, &current["metadata"], "ownerReferences");
+                }
+                if let Some(status) = object["status"].as_object_mut()
+                    && !status.contains_key("qosClass")
+                {
+                    keep_entry(status, &current["status"], "qosClass");
+                }
+            }
+            Subresource::EphemeralContainers => {
+                let containers = object["spec"].get_mut("ephemeralContainers").map(Value::take);
+                keep_all_but(object, current, &["metadata"]);
+                set_in_spec(object, "ephemeralContainers", containers);
+            }
+            Subresource::Resize => {
+                let containers = object["spec"].get_mut("containers").map(Value::take);
+                let init_containers = object["spec"].get_mut("initContainers").map(Value::take);
+                keep_all_but(object, current, &["metadata"]);
+                for (name, sent) in [("containers", containers), ("initContainers", init_containers)] {
+                    set_in_spec(object, name, sent.map(|sent| resized(&current["spec"][name], &sent)));
+                }
+            }
+            _ => keep(object, current, "status"),
+        }
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}
+
+fn keep_entry(fields: &mut Map<String, Value>, current: &Value, name: &str) {
+    match current.get(name) {
+        Some(value) => fields.insert(name.to_owned(), value.clone()),
+        None => fields.remove(name),
+    };
+}
+
+fn set_in_spec(object: &mut Value, name: &str, value: Option<Value>) {
+    let Some(spec) = object["spec"].as_object_mut() else { return };
+    match value {
+        Some(value) => spec.insert(name.to_owned(), value),
+        None => spec.remove(name),
+    };
+}
+
+/// The containers as they are, with the resources and resize policies that were sent for those of the same name.
+fn resized(current: &Value, sent: &Value) -> Value {
+    let mut containers = current.clone();
+    for container in containers.as_array_mut().into_iter().flatten() {
+        let same = sent.as_array().into_iter().flatten().find(|each| each["name"] == container["name"]);
+        for name in ["resources", "resizePolicy"] {
+            if let (Some(same), Some(fields)) = (same, container.as_object_mut()) {
+                keep_entry(fields, same, name);
+            }
+        }
+    }
+    containers
+}

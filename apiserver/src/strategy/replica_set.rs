@@ -1,0 +1,34 @@
+//! ReplicaSets.
+//!
+//! Upstream: pkg/registry/apps/replicaset/strategy.go, pkg/apis/apps/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::{Value, json};
+
+use super::{
+    Generation, Strategy,
+    filling::{fill, spec},
+    keep_status, pod_template,
+};
+
+pub(crate) struct ReplicaSets;
+
+impl Strategy for ReplicaSets {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        fill(spec, "replicas", 1);
+        pod_template::defaults(spec, "template");
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({"replicas": 0});
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}

@@ -1,0 +1,37 @@
+//! Services.
+//!
+//! Upstream: pkg/registry/core/service/{strategy.go,storage/storage.go}, pkg/apis/core/v1/defaults.go
+//! Left out: dual stack: families and policy are those of a cluster with IPv4 service addresses.
+
+pub(crate) mod defaults;
+mod type_change;
+
+use serde_json::{Value, json};
+
+use super::{NameRule, Strategy, keep_status};
+
+pub(crate) struct Services;
+
+impl Strategy for Services {
+    fn defaults(&self, object: &mut Value) {
+        defaults::service(object);
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({"loadBalancer": {}});
+        defaults::normalise_cluster_ips(object, None);
+        defaults::families(object);
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+        defaults::normalise_cluster_ips(object, Some(current));
+        type_change::keep_allocated(object, current);
+        type_change::drop_what_the_new_type_has_not(object, current);
+        defaults::families(object);
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::Dns1035Label
+    }
+}
