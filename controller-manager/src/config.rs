@@ -6,11 +6,12 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use clap::Parser;
 use component::logging::LogFlags;
 use ipnet::IpNet;
 
 /// Runs the controllers of a cluster.
-#[derive(Debug, Clone, clap::Parser)]
+#[derive(Debug, Clone, Parser)]
 #[command(name = "skiff-controller-manager")]
 pub struct Config {
     /// How to reach the API server.
@@ -31,6 +32,9 @@ pub struct Config {
     /// Write with one service account per controller; else everything is written as the controller manager.
     #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub use_service_account_credentials: bool,
+    /// Stand for election first: of several controller managers one acts.
+    #[arg(long, num_args = 0..=1, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub leader_elect: bool,
     /// How many finished pods may stay; 0 for all.
     #[arg(long, value_name = "COUNT", default_value_t = 12500)]
     pub terminated_pod_gc_threshold: usize,
@@ -55,6 +59,13 @@ impl Config {
         };
         let named = self.controllers.iter().rev().filter(|word| *word != "*").find_map(says);
         named.unwrap_or_else(|| self.controllers.iter().any(|word| word == "*"))
+    }
+
+    /// A controller manager that shares its process with the API server: it needs no kubeconfig and no election.
+    pub fn in_process(root_ca_file: Option<PathBuf>) -> Self {
+        let mut config = Self::parse_from(["skiff-controller-manager", "--kubeconfig=", "--leader-elect=false"]);
+        config.root_ca_file = root_ca_file;
+        config
     }
 
     /// The limit on finished pods.

@@ -467,3 +467,6 @@ fn refuse_selecting_everything(deployment: &Deployment) -> Plan {
     actions.extend(actions::patch_status(deployment, deployment.status.as_ref(), &after));
     Plan { actions, requeue_after: None }
 }
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,6 @@ fn out_of_scope(item: &Item, owner: &OwnerReference) -> Action {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,9 @@ pub mod endpoint_slice;
 pub mod endpoints;
 pub mod garbage;
 pub mod kinds;
+mod live;
 pub mod load_balancer;
+pub mod local_path_class;
 pub mod namespace;
 pub mod node_ipam;
 pub mod node_lifecycle;
@@ -38,6 +40,7 @@ mod waking;
 use std::sync::Arc;
 
 use anyhow::Context;
+use client::election::{self, Candidate};
 use client::{ClientSource, Controller, Informers, Runner};
 use kube::Client;
 use tokio::task::JoinSet;
@@ -50,7 +53,7 @@ pub use config::Config;
 /// `client` reads, as the controller manager; `clients` gives each controller the client that it writes with.
 ///
 /// # Errors
-/// The CA certificate can't be read.
+/// The CA certificate can't be read, or another controller manager leads now.
 pub async fn run(
     config: Config,
     client: Client,
@@ -63,10 +66,34 @@ pub async fn run(
         }
         None => None,
     };
+    if !config.leader_elect {
+        return control(&config, root_ca, client, clients, shutdown).await;
+    }
+    let candidate = Candidate::new("kube-controller-manager", &identity());
+    let mut ended = Ok(());
+    let work = |stop| async { ended = control(&config, root_ca, client.clone(), clients, stop).await };
+    election::lead(client.clone(), candidate, shutdown, work).await?;
+    ended
+}
+
+/// This process among its kind: the host's name and something of its own.
+fn identity() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{}_{}", host.trim(), std::process::id())
+}
+
+/// Starts every controller, and ends with them.
+async fn control(
+    config: &Config,
+    root_ca: Option<String>,
+    client: Client,
+    clients: ClientSource,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let informers = Informers::new(client);
     let runner = Runner::new(informers.clone(), clients);
     let kinds = kinds::Kinds::new(informers.clone());
-    let mut all = Controllers { config: &config, runner, shutdown: shutdown.clone(), running: JoinSet::new() };
+    let mut all = Controllers { config, runner, shutdown: shutdown.clone(), running: JoinSet::new() };
     let informers = &informers;
     all.start(replica_set::ReplicaSets::new(informers));
     all.start(deployment::Deployments::new(informers));
@@ -89,6 +116,7 @@ pub async fn run(
     all.start(volume_binder::VolumeBinder::new(informers));
     all.start(provisioner::Provisioner::new(informers));
     all.start(provisioner::Releaser::new(informers));
+    all.start(local_path_class::LocalPathClass::new(informers));
     all.start(volume_protection::ClaimProtection::new(informers));
     all.start(volume_protection::VolumeProtection::new(informers));
     all.start(load_balancer::LoadBalancers::new(informers));

@@ -1,7 +1,7 @@
 //! The controller manager as a process of its own.
 //!
 //! Upstream: cmd/kube-controller-manager/controller-manager.go
-//! Left out: leader election, and with it a second controller manager that stands by.
+//! Left out: a certificate of its own for health and metrics: it makes one that lasts a year.
 
 use std::sync::{Arc, Mutex};
 

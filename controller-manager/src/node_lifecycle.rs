@@ -202,3 +202,6 @@ fn mark_not_ready(pod: &Pod, now: Timestamp) -> Option<Action> {
     let patch = json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}});
     Some(Action::patch_status(pod, client::Patch::Strategic(patch)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,13 +11,14 @@ use client::{Cache, Controller, Informers, ObjectKey, Patch, Watches};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::{Api, Client};
+use kube::Client;
+use kube::api::ApiResource;
 use rustc_hash::FxHashMap;
 use serde_json::json;
 use tokio::time::Instant;
 
 use crate::actions::{Action, Plan};
-use crate::{nodes, pods};
+use crate::{live, nodes, pods};
 
 /// What is known of the node that a pod is bound to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,8 @@ impl PodGc {
         if let Some(rest) = QUARANTINE.checked_sub(quarantined).filter(|rest| !rest.is_zero()) {
             return Ok(Err(rest));
         }
-        let found = Api::<Node>::all(self.client.clone()).get_metadata_opt(name).await?;
+        let nodes = ApiResource::erase::<Node>(&());
+        let found = live::metadata(&self.client, &nodes, &ObjectKey::cluster(name)).await?;
         Ok(Ok(if found.is_some() { NodeState::Exists } else { NodeState::Gone }))
     }
 }

@@ -164,3 +164,8 @@ pub fn settle(world: &mut World, plan: impl Fn(&World) -> Plan) -> usize {
     }
     panic!("no rest after {ROUNDS} rounds: {}", in_words(&plan(world)));
 }
+
+/// An object of a built-in kind from its JSON.
+pub fn object<K: DeserializeOwned>(json: Value) -> K {
+    serde_json::from_value(json).unwrap()
+}

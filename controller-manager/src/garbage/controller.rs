@@ -8,11 +8,11 @@ use client::{Change, Controller, Metadata, ObjectKey, Plan, Target, Watches};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::core::PartialObjectMeta;
-use kube::{Api, Error};
+use kube::Error;
 
 use super::{Input, Item, OwnerState, plan};
 use crate::kinds::{Kind, Kinds};
+use crate::live;
 
 /// How many uids of deleted objects are remembered; upstream's number.
 const REMEMBERED: usize = 500;
@@ -67,13 +67,8 @@ impl GarbageCollector {
 
     /// The object as the API server has it: a cache that has not heard of it yet does not count.
     async fn read(&self, kind: &Kind, key: &ObjectKey) -> Result<Option<Item>, Error> {
-        let client = self.kinds.client().clone();
-        let api: Api<PartialObjectMeta> = match key.namespace.as_str() {
-            "" => Api::all_with(client, &kind.resource),
-            namespace => Api::namespaced_with(client, namespace, &kind.resource),
-        };
-        let found = api.get_opt(&key.name).await?;
-        Ok(found.map(|found| Item { target: target(kind, key.clone()), meta: found.metadata }))
+        let found = live::metadata(self.kinds.client(), &kind.resource, key).await?;
+        Ok(found.map(|meta| Item { target: target(kind, key.clone()), meta }))
     }
 }
 

@@ -4,12 +4,13 @@ use client::{Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Namespace};
-use kube::api::{ApiResource, ListParams};
-use kube::core::{ObjectMeta, PartialObjectMeta};
-use kube::{Api, Error};
+use kube::Error;
+use kube::api::ApiResource;
+use kube::core::ObjectMeta;
 
 use super::{Input, Remaining, is_terminating, plan};
 use crate::kinds::Kinds;
+use crate::live;
 
 pub struct Namespaces {
     namespaces: Cache<Namespace>,
@@ -38,10 +39,8 @@ impl Namespaces {
         let namespaced = kinds.iter().filter(|kind| kind.namespaced).map(|kind| kind.resource.clone());
         let mut remaining_objects = Vec::new();
         for resource in namespaced.chain([ApiResource::erase::<Event>(&())]) {
-            let client = self.kinds.client().clone();
-            let api: Api<PartialObjectMeta> = Api::namespaced_with(client, namespace, &resource);
-            let list = api.list(&ListParams::default()).await?;
-            remaining_objects.extend(list.items.into_iter().map(|object| remaining(&resource, object.metadata)));
+            let objects = live::in_namespace(self.kinds.client(), &resource, namespace).await?;
+            remaining_objects.extend(objects.into_iter().map(|meta| remaining(&resource, meta)));
         }
         Ok(remaining_objects)
     }
