@@ -21,6 +21,10 @@ const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
 const BACK_OFF_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_secs(600);
 
+/// Failures that are no container's. Neither can be the name of one.
+pub const SANDBOX: &str = "/sandbox";
+pub const FINISH: &str = "/finish";
+
 /// What to do, and when to look again if nothing happens before.
 #[derive(Debug, Default, PartialEq)]
 pub struct Plan {
@@ -85,7 +89,7 @@ pub struct Progress {
     /// Containers being stopped, by id, with the grace they were given.
     pub stopping: BTreeMap<String, i64>,
     pub finishing: bool,
-    /// Starts that failed, by container name; the sandbox's under the empty name.
+    /// Starts that failed, by container name; beside them `SANDBOX` and `FINISH`.
     pub failures: BTreeMap<String, Failure>,
     /// The API server has no such pod any more.
     pub forgotten: bool,
@@ -147,7 +151,7 @@ impl Planner<'_> {
         let ready: Vec<_> = self.runtime.sandboxes.iter().filter(|sandbox| sandbox.ready).collect();
         if let Some(sandbox) = ready.first() {
             self.plan.actions.push(Action::StopSandbox { id: sandbox.id.clone() });
-        } else if gone {
+        } else if gone && !self.backing_off(FINISH) {
             self.plan.actions.push(Action::Finish);
         }
     }
@@ -181,7 +185,7 @@ impl Planner<'_> {
         for container in &survivors {
             self.kill(container, "its sandbox is gone", container.grace_seconds);
         }
-        if !survivors.is_empty() || self.progress.sandbox_busy || self.backing_off("") {
+        if !survivors.is_empty() || self.progress.sandbox_busy || self.backing_off(SANDBOX) {
             return;
         }
         let attempt = self.runtime.sandbox().map_or(0, |sandbox| sandbox.attempt + 1);

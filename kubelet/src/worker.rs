@@ -31,6 +31,9 @@ const SANDBOX_RETRY: SignedDuration = SignedDuration::from_secs(1);
 /// Look again by the clock, in case an event was lost; and soon, if the runtime doesn't answer.
 const RESYNC: SignedDuration = SignedDuration::from_secs(60);
 const RUNTIME_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// A report that failed is repeated; one that hangs is given up, so that containers are still looked after.
+const REPORT_RETRY: SignedDuration = SignedDuration::from_secs(1);
+const REPORT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 /// containerd publishes an exit a moment before its CRI lists show it, and says nothing when they do.
 const LAG: SignedDuration = SignedDuration::from_millis(10);
 
@@ -118,12 +121,18 @@ impl Worker {
         for action in plan.actions {
             self.begin(pod, runtime, action);
         }
+        let mut reported = true;
         if !self.progress.forgotten {
             let host = HostAddresses { ips: self.acts.host_ips() };
             let status = status::pod_status(pod, runtime, &self.progress, &verdicts, &host, now);
-            self.report(pod, status).await;
+            reported = self.report(pod, status).await;
         }
-        let latest = now + if self.acts.lags(runtime) { LAG } else { RESYNC };
+        let latest = now
+            + match (self.acts.lags(runtime), reported) {
+                (true, _) => LAG,
+                (false, false) => REPORT_RETRY,
+                (false, true) => RESYNC,
+            };
         plan.look_again_at.unwrap_or(latest).min(latest)
     }
 
@@ -182,10 +191,10 @@ impl Worker {
             Done::Sandbox(result) => {
                 self.progress.sandbox_busy = false;
                 match result {
-                    Ok(()) => drop(self.progress.failures.remove("")),
+                    Ok(()) => drop(self.progress.failures.remove(plan::SANDBOX)),
                     Err(message) => {
                         self.recorder.warning("FailedCreatePodSandBox", &message, None);
-                        self.fail("", StartError { reason: "FailedCreatePodSandBox".into(), message });
+                        self.fail(plan::SANDBOX, StartError { reason: "FailedCreatePodSandBox".into(), message });
                     }
                 }
             }
@@ -200,18 +209,18 @@ impl Worker {
             Done::Removed => {}
             Done::Finished(Ok(())) => return true,
             Done::Finished(Err(message)) => {
-                warn!(message, "the pod can't be cleaned up yet");
                 self.progress.finishing = false;
+                self.fail(plan::FINISH, StartError { reason: "FailedCleanUp".into(), message });
             }
         }
         false
     }
 
     fn fail(&mut self, name: &str, error: StartError) {
-        warn!(container = name, reason = error.reason, message = error.message, "start failed");
+        warn!(container = name, reason = error.reason, message = error.message, "failed, will be tried again");
         let before = self.progress.failures.get(name).map(|failure| failure.delay);
         let delay = match before {
-            _ if name.is_empty() => SANDBOX_RETRY,
+            _ if name == plan::SANDBOX || name == plan::FINISH => SANDBOX_RETRY,
             None => FIRST_RETRY,
             Some(delay) => (delay * 2).min(LAST_RETRY),
         };
@@ -220,22 +229,32 @@ impl Worker {
         self.progress.failures.insert(name.into(), failure);
     }
 
-    /// Tells the API server, if there is something new to tell.
-    async fn report(&mut self, pod: &Pod, mut status: PodStatus) {
+    /// Tells the API server, if there is something new to tell. False when it has to be told again.
+    async fn report(&mut self, pod: &Pod, mut status: PodStatus) -> bool {
         if let Some(reported) = &self.reported {
             keep_times(&mut status, reported);
         }
         if self.reported.as_ref().or(pod.status.as_ref()) == Some(&status) {
-            return;
+            return true;
         }
         let api: Api<Pod> = Api::namespaced(self.acts.client.clone(), pod_spec::namespace(pod));
-        let patch = json!({ "metadata": { "uid": pod_spec::uid(pod) }, "status": patch(&status) });
-        match api.patch_status(pod_spec::name(pod), &PatchParams::default(), &Patch::Strategic(patch)).await {
-            Ok(_) => self.reported = Some(status),
-            Err(error) => {
-                warn!(%error, pod = pod_spec::name(pod), "the pod's status is not written");
+        let patch = Patch::Strategic(json!({ "metadata": { "uid": pod_spec::uid(pod) }, "status": patch(&status) }));
+        let (name, parameters) = (pod_spec::name(pod), PatchParams::default());
+        let written = tokio::time::timeout(REPORT_PATIENCE, api.patch_status(name, &parameters, &patch));
+        match written.await {
+            Ok(Ok(_)) => self.reported = Some(status),
+            // It has no such pod any more, or another one of this name: its cache will say so.
+            Ok(Err(kube::Error::Api(answer))) if answer.code == 404 || answer.code == 409 => {}
+            Ok(Err(error)) => {
+                warn!(%error, pod = name, "the pod's status is not written");
+                return false;
+            }
+            Err(_) => {
+                warn!(pod = name, "the API server doesn't answer; the pod's status is not written");
+                return false;
             }
         }
+        true
     }
 }
 

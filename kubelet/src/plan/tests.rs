@@ -179,3 +179,12 @@ fn another_image_restarts_the_container() {
 fn a_container_that_was_never_started_is_removed() {
     check(&simple("Always"), in_sandbox(vec![container("main", State::Created)]), &["remove main"]);
 }
+
+#[test]
+fn a_clean_up_that_failed_is_tried_again_later() {
+    let (reason, message) = (String::new(), String::new());
+    let failure = Failure { reason, message, retry_at: at(-1), delay: SignedDuration::from_secs(1) };
+    let progress = Progress { failures: BTreeMap::from([(FINISH.into(), failure)]), ..Default::default() };
+    let plan = plan(&deleted(simple("Always")), &PodRuntime::default(), &progress, &Verdicts::default(), at(0));
+    assert_eq!(plan, Plan { actions: vec![], look_again_at: Some(at(-1)) });
+}
