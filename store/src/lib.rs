@@ -7,6 +7,7 @@
 //! [`embedded`], on disk; [`etcd`].
 
 pub mod contract;
+pub mod etcd;
 mod follow;
 mod history;
 pub mod memory;
