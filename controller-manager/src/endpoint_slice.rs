@@ -158,3 +158,6 @@ impl Controller for EndpointSlices {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -232,3 +232,6 @@ impl Controller for EndpointsOfServices {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -250,3 +250,6 @@ impl Controller for LoadBalancers {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests;

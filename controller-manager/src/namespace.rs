@@ -158,3 +158,6 @@ fn conditions(input: &Input, before: Option<&Vec<NamespaceCondition>>, now: Time
     };
     all.into_iter().map(condition).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ impl Controller for NodeIpam {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests;

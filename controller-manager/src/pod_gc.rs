@@ -181,3 +181,6 @@ impl Controller for PodGc {
         plan(input, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -108,3 +108,32 @@ impl Controller for RootCa {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_world::{World, in_words, object, settle};
+
+    fn check(data: Option<serde_json::Value>, expected: &str) {
+        let mut world = World::default().with(&object::<Namespace>(json!({"metadata": {"name": "n"}})));
+        if let Some(data) = data {
+            let altered = json!({"metadata": {"name": NAME, "namespace": "n"}, "data": data});
+            world = world.with(&object::<ConfigMap>(altered));
+        }
+        let gather = |world: &World| Input {
+            namespace: world.all::<Namespace>()[0].clone(),
+            config_map: world.all().pop(),
+            root_ca: "PEM".into(),
+        };
+        assert_eq!(in_words(&plan(&gather(&world))), expected);
+        settle(&mut world, |world| plan(&gather(world)));
+        let data = world.all::<ConfigMap>()[0].data.clone().unwrap();
+        assert_eq!(data, BTreeMap::from([("ca.crt".to_owned(), "PEM".to_owned())]));
+    }
+
+    #[test]
+    fn the_certificate_is_published_and_restored() {
+        check(None, "create ConfigMap n/kube-root-ca.crt");
+        check(Some(json!({"ca.crt": "other", "more": "x"})), "patch ConfigMap n/kube-root-ca.crt");
+    }
+}

@@ -69,3 +69,27 @@ impl Controller for ServiceAccounts {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_world::{World, in_words, object, settle};
+
+    fn words(namespace: serde_json::Value) -> String {
+        let mut world = World::default().with(&object::<Namespace>(namespace));
+        let gather =
+            |world: &World| Input { namespace: world.all::<Namespace>()[0].clone(), account: world.all().pop() };
+        let words = in_words(&plan(&gather(&world)));
+        settle(&mut world, |world| plan(&gather(world)));
+        words
+    }
+
+    #[test]
+    fn a_namespace_gets_its_account_unless_it_is_going() {
+        assert_eq!(words(json!({"metadata": {"name": "n"}})), "create ServiceAccount n/default");
+        let leaving = json!({"metadata": {"name": "n"}, "status": {"phase": "Terminating"}});
+        assert_eq!(words(leaving), "");
+    }
+}

@@ -184,3 +184,6 @@ impl Controller for TaintEviction {
         plan(input, now)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,3 +246,6 @@ fn name_volume(claim: &PersistentVolumeClaim, volume: &PersistentVolume) -> Opti
 fn phase(status: Option<&PersistentVolumeStatus>) -> &str {
     status.and_then(|status| status.phase.as_deref()).unwrap_or("")
 }
+
+#[cfg(test)]
+mod tests;

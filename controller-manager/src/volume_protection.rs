@@ -145,3 +145,42 @@ impl Controller for VolumeProtection {
         plan_volume(input)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::test_world::{World, in_words, object, settle};
+
+    fn claim(metadata: Value) -> PersistentVolumeClaim {
+        let mut all = json!({"name": "data", "namespace": "default"});
+        all.as_object_mut().unwrap().extend(metadata.as_object().unwrap().clone());
+        object(json!({"metadata": all}))
+    }
+
+    fn pod() -> Pod {
+        object(json!({
+            "metadata": {"name": "p", "namespace": "default"},
+            "spec": {"nodeName": "n1", "containers": [], "volumes": [
+                {"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]},
+        }))
+    }
+
+    fn words(claim: PersistentVolumeClaim, pods: &[Pod]) -> String {
+        let mut world = pods.iter().fold(World::default().with(&claim), |world, pod| world.with(pod));
+        let gather =
+            |world: &World| ClaimInput { claim: world.all::<PersistentVolumeClaim>()[0].clone(), pods: world.all() };
+        let words = in_words(&plan_claim(&gather(&world)));
+        settle(&mut world, |world| plan_claim(&gather(world)));
+        words
+    }
+
+    #[test]
+    fn a_claim_is_held_until_no_pod_uses_it() {
+        let leaving = || claim(json!({"finalizers": [CLAIM_FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"}));
+        assert_eq!(words(claim(json!({})), &[]), "patch PersistentVolumeClaim default/data");
+        assert_eq!(words(leaving(), &[pod()]), "");
+        assert_eq!(words(leaving(), &[]), "patch PersistentVolumeClaim default/data");
+    }
+}
