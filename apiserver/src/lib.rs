@@ -3,15 +3,25 @@
 //! Upstream: apiserver, pkg/controlplane
 
 pub mod admission;
+pub mod allocation;
+pub mod answer;
 pub mod attributes;
 pub mod authentication;
 pub mod authorization;
+pub mod body;
+pub mod core;
+pub mod discovery;
 pub mod memory;
 pub mod object;
 pub mod objects;
+pub mod operations;
 pub(crate) mod pod_references;
 pub mod registry;
 pub mod request_info;
 pub mod row;
 pub mod rows;
+pub mod selection;
+pub mod server;
+pub mod service;
 pub mod strategy;
+pub mod table;

@@ -98,6 +98,38 @@ impl Memory {
         store.watch(Range::prefix(OBJECTS), snapshot.revision).await
     }
 
+    /// Loads the store's present state over what is here, after the log broke off. What has changed meanwhile was not
+    /// seen as events, so every ring begins anew: watches that are behind are told to list again.
+    ///
+    /// # Errors
+    /// As [`Memory::load`].
+    pub async fn reload(&self, store: &dyn Store) -> Result<store::Watch, StoreError> {
+        let snapshot = store.range(Range::prefix(OBJECTS), None, None).await?;
+        let mut present = std::collections::HashSet::new();
+        for item in &snapshot.items {
+            let Some((table, key)) = self.locate(&item.key) else { continue };
+            present.insert((table.row.group.clone(), table.row.plural.clone(), key.clone()));
+            if table.get(&key).is_none_or(|object| object.revision != item.modified) {
+                let object = Object::load(&table.row, key, &item.value, item.modified)
+                    .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?;
+                self.apply_one(&table, Some(object), None, item.modified);
+            }
+        }
+        for table in self.tables.values() {
+            for object in table.snapshot().in_namespace("") {
+                if !present.contains(&(table.row.group.clone(), table.row.plural.clone(), object.key.clone())) {
+                    self.apply_one(table, None, Some(object.key.clone()), snapshot.revision);
+                }
+            }
+            table.begin_at(snapshot.revision);
+        }
+        self.applied.send_replace(snapshot.revision);
+        for table in self.tables.values() {
+            table.wake();
+        }
+        store.watch(Range::prefix(OBJECTS), snapshot.revision).await
+    }
+
     /// Applies the store's log until it ends.
     ///
     /// # Errors

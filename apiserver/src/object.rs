@@ -82,6 +82,15 @@ impl Object {
         Ok(Object { key, revision, bytes: splice(stored, revision), meta })
     }
 
+    /// Makes an object that was never stored: the answer to a dry run, without a resourceVersion.
+    ///
+    /// # Errors
+    /// As [`Object::load`].
+    pub fn unversioned(row: &Row, key: ObjectKey, encoded: Bytes) -> Result<Object, serde_json::Error> {
+        let value: Value = serde_json::from_slice(&encoded)?;
+        Ok(Object { key, revision: Revision(0), meta: Meta::of(row, &value), bytes: encoded })
+    }
+
     /// The object decoded. Costs microseconds; hot paths read `meta` instead.
     pub fn value(&self) -> Value {
         serde_json::from_slice(&self.bytes).expect("only JSON that we encoded ourselves is stored")

@@ -140,3 +140,25 @@ impl Row {
         if self.group.is_empty() { self.version().to_owned() } else { format!("{}/{}", self.group, self.version()) }
     }
 }
+
+impl Subresource {
+    /// The segment of the path.
+    pub fn name(self) -> &'static str {
+        match self {
+            Subresource::Status => "status",
+            Subresource::Scale => "scale",
+            Subresource::Binding => "binding",
+            Subresource::Eviction => "eviction",
+            Subresource::Log => "log",
+            Subresource::Exec => "exec",
+            Subresource::Attach => "attach",
+            Subresource::PortForward => "portforward",
+            Subresource::Proxy => "proxy",
+            Subresource::Token => "token",
+            Subresource::Finalize => "finalize",
+            Subresource::EphemeralContainers => "ephemeralcontainers",
+            Subresource::Resize => "resize",
+            Subresource::Approval => "approval",
+        }
+    }
+}

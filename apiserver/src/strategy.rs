@@ -20,6 +20,7 @@ pub(crate) mod namespace;
 pub(crate) mod node;
 pub(crate) mod pod;
 mod pod_template;
+pub(crate) mod rbac;
 pub(crate) mod replica_set;
 pub(crate) mod secret;
 pub(crate) mod service;

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
 use super::Pass;
-use super::scanner::{Scanner, Token, check_depth, number_value};
+use super::scanner::{Scanner, Token, check_depth};
 use crate::quantity::Quantity;
 use crate::schema::{Field, Shape, Type, TypeId, Value as Kind, schema};
 use crate::time;
@@ -467,7 +467,7 @@ fn bad_time(text: &str, kind: Kind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::scanner::number_value, *};
 
     #[test]
     fn numbers_keep_their_kind() {

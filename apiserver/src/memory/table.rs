@@ -55,6 +55,8 @@ struct State {
     by_field: HashMap<Box<str>, OrdMap<ObjectKey, Arc<Object>>>,
     ring: Ring,
     ring_bytes: usize,
+    /// The revision of the latest change.
+    last: Revision,
     /// The revision of the newest event that the ring no longer has: watches can start at it, not before it.
     oldest: Revision,
     topics: HashMap<Scope, Topic>,
@@ -130,9 +132,15 @@ impl Table {
         TableSnapshot { objects: self.state().objects.clone() }
     }
 
-    /// The current objects whose indexed field has this value.
-    pub fn snapshot_indexed(&self, value: &str) -> TableSnapshot {
-        TableSnapshot { objects: self.state().by_field.get(value).cloned().unwrap_or_default() }
+    /// The current objects (those whose indexed field has the value, if one is given) and the revision that this is
+    /// the state of. `applied` is a revision that memory is known to have applied.
+    pub fn snapshot_at(&self, indexed: Option<&str>, applied: Revision) -> (TableSnapshot, Revision) {
+        let state = self.state();
+        let objects = match indexed {
+            None => state.objects.clone(),
+            Some(value) => state.by_field.get(value).cloned().unwrap_or_default(),
+        };
+        (TableSnapshot { objects }, state.last.max(applied))
     }
 
     /// The smallest revision that a watch from memory can start after.
@@ -147,6 +155,7 @@ impl Table {
         state.ring.events.clear();
         state.ring_bytes = 0;
         state.oldest = revision;
+        state.last = revision;
     }
 
     /// Makes a change current and appends its event.
@@ -182,6 +191,7 @@ impl Table {
             Some(after) => state.objects.insert(key.clone(), after.clone()),
             None => state.objects.remove(&key),
         };
+        state.last = revision;
         let event = Arc::new(Event::new(revision, before, after));
         state.append(event, &key, field_before, field_after);
         self.dirty.store(true, Ordering::Release);

@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/{rbac,certificates,authentication,authorization}/rest
 //! Left out: cluster trust bundles (beta).
 
-use crate::row::{Row, Subresource::*};
+use std::sync::Arc;
+
+use crate::{
+    row::{Row, Subresource::*},
+    strategy::rbac::Rbac,
+};
 
 use super::{cluster_scoped, create_only, field, names, namespaced};
 
@@ -13,10 +18,10 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        Row { create_on_update: true, ..namespaced(RBAC, "v1", "Role", "roles") },
-        Row { create_on_update: true, ..namespaced(RBAC, "v1", "RoleBinding", "rolebindings") },
-        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles") },
-        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings") },
+        rbac(namespaced(RBAC, "v1", "Role", "roles")),
+        rbac(namespaced(RBAC, "v1", "RoleBinding", "rolebindings")),
+        rbac(cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles")),
+        rbac(cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")),
         Row {
             short_names: names(&["csr"]),
             subresources: vec![Status, Approval],
@@ -30,4 +35,8 @@ pub(super) fn rows() -> Vec<Row> {
         create_only(cluster_scoped(AUTHORIZATION, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")),
         create_only(cluster_scoped(AUTHORIZATION, "v1", "SubjectAccessReview", "subjectaccessreviews")),
     ]
+}
+
+fn rbac(row: Row) -> Row {
+    Row { create_on_update: true, strategy: Arc::new(Rbac), ..row }
 }

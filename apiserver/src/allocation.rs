@@ -1,0 +1,167 @@
+//! What is given out only once: the cluster IPs and node ports of Services.
+//!
+//! Upstream: pkg/registry/core/service/storage/alloc.go, pkg/registry/core/service/{ipallocator,portallocator}
+//! Left out: IPAddress objects, several ranges, IPv6.
+//!
+//! Each address and port is a key of its own, written in the Service's own transaction and only if it is absent: two
+//! Services can't get the same one, on any number of API servers. A candidate that turns out taken is tried again.
+
+use std::net::Ipv4Addr;
+
+use api::status::Status;
+use serde_json::Value;
+use store::{Compare, Op, Txn};
+
+use crate::{core::Core, row::Row};
+
+/// Upstream's default of `--service-node-port-range`.
+const NODE_PORTS: std::ops::Range<u64> = 30_000..32_768;
+
+/// Additional compares and writes for one object's write.
+#[derive(Default)]
+pub struct Allocation {
+    pub txn: Txn,
+}
+
+impl Allocation {
+    fn take(&mut self, key: String, holder: &str) {
+        let key: store::Key = key.into();
+        self.txn.compares.push(Compare::Absent(key.clone()));
+        self.txn.ops.push(Op::Put { key, value: holder.to_owned().into(), ttl: None });
+    }
+
+    fn free(&mut self, key: String) {
+        self.txn.ops.push(Op::Delete { key: key.into() });
+    }
+}
+
+fn ip_key(ip: &str) -> String {
+    format!("/allocations/service-ips/{ip}")
+}
+
+fn port_key(port: u64) -> String {
+    format!("/allocations/node-ports/{port}")
+}
+
+/// Gives the object what it needs and does not have yet, and frees what it no longer uses. `random` picks candidates.
+///
+/// # Errors
+/// 422 for an address or port out of range.
+pub fn for_write(
+    core: &Core,
+    row: &Row,
+    object: &mut Value,
+    current: Option<&Value>,
+    random: u64,
+) -> Result<Allocation, Status> {
+    let mut allocation = Allocation::default();
+    if row.kind != "Service" {
+        return Ok(allocation);
+    }
+    let holder = format!(
+        "{}/{}",
+        object["metadata"]["namespace"].as_str().unwrap_or_default(),
+        object["metadata"]["name"].as_str().unwrap_or_default()
+    );
+    let kind = object["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
+    let held_ip = current.and_then(held_ip);
+    if kind != "ExternalName" {
+        let asked = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
+        if asked.is_empty() {
+            let ip = held_ip.clone().unwrap_or_else(|| candidate_ip(core, random));
+            object["spec"]["clusterIP"] = ip.as_str().into();
+            object["spec"]["clusterIPs"] = vec![ip].into();
+        } else if object["spec"]["clusterIPs"].as_array().is_none_or(Vec::is_empty) {
+            object["spec"]["clusterIPs"] = vec![asked].into();
+        }
+        if object["spec"]["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
+            object["spec"]["ipFamilies"] = vec!["IPv4"].into();
+        }
+        if object["spec"]["ipFamilyPolicy"].is_null() {
+            object["spec"]["ipFamilyPolicy"] = "SingleStack".into();
+        }
+    }
+    let wanted_ip = self::held_ip(object);
+    if wanted_ip != held_ip {
+        if let Some(ip) = &wanted_ip {
+            allocation.take(ip_key(ip), &holder);
+        }
+        if let Some(ip) = &held_ip {
+            allocation.free(ip_key(ip));
+        }
+    }
+    let held_ports = current.map(node_ports).unwrap_or_default();
+    let wants_ports =
+        kind == "NodePort" || (kind == "LoadBalancer" && object["spec"]["allocateLoadBalancerNodePorts"] != false);
+    let mut taken: Vec<u64> = Vec::new();
+    if wants_ports && let Some(ports) = object["spec"]["ports"].as_array_mut() {
+        for (at, port) in ports.iter_mut().enumerate() {
+            let given = port["nodePort"].as_u64().filter(|port| *port != 0);
+            let number = given.unwrap_or_else(|| candidate_port(core, random.wrapping_add(at as u64 * 7919), &taken));
+            port["nodePort"] = number.into();
+            if !held_ports.contains(&number) && !taken.contains(&number) {
+                allocation.take(port_key(number), &holder);
+            }
+            taken.push(number);
+        }
+    }
+    for port in held_ports {
+        if !taken.contains(&port) {
+            allocation.free(port_key(port));
+        }
+    }
+    Ok(allocation)
+}
+
+/// Frees everything that a deleted object held.
+pub fn release(row: &Row, object: &Value) -> Txn {
+    let mut allocation = Allocation::default();
+    if row.kind == "Service" {
+        if let Some(ip) = held_ip(object) {
+            allocation.free(ip_key(&ip));
+        }
+        for port in node_ports(object) {
+            allocation.free(port_key(port));
+        }
+    }
+    allocation.txn
+}
+
+/// 500, in upstream's words, when every candidate was taken.
+pub fn exhausted(row: &Row, name: &str) -> Status {
+    Status::internal(format!("failed to allocate what {} {name:?} needs: range is full", row.plural))
+}
+
+fn held_ip(object: &Value) -> Option<String> {
+    let ip = object["spec"]["clusterIP"].as_str().filter(|ip| !ip.is_empty() && *ip != "None")?;
+    (object["spec"]["type"] != "ExternalName").then(|| ip.to_owned())
+}
+
+fn node_ports(object: &Value) -> Vec<u64> {
+    let ports = object["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
+    ports.iter().filter_map(|port| port["nodePort"].as_u64()).filter(|port| *port != 0).collect()
+}
+
+/// A free address of the range as far as memory knows. The first is the API server's own; upstream leaves the lower
+/// part of a range for addresses that are asked for by name.
+fn candidate_ip(core: &Core, random: u64) -> String {
+    let first = u64::from(u32::from(core.service_range.network()));
+    let size = 1u64 << (32 - core.service_range.prefix_len());
+    let reserved = (size / 16).clamp(16, 256).min(size / 2);
+    let used: std::collections::HashSet<String> =
+        core.memory.list("", "services", "").iter().filter_map(|service| held_ip(&service.value())).collect();
+    let span = (size - 1).saturating_sub(reserved).max(1);
+    let at = |step: u64| {
+        let number = first + reserved + (random % span + step) % span;
+        Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).to_string()
+    };
+    (0..span).map(at).find(|ip| !used.contains(ip)).unwrap_or_else(|| at(0))
+}
+
+fn candidate_port(core: &Core, random: u64, taken: &[u64]) -> u64 {
+    let used: std::collections::HashSet<u64> =
+        core.memory.list("", "services", "").iter().flat_map(|service| node_ports(&service.value())).collect();
+    let span = NODE_PORTS.end - NODE_PORTS.start;
+    let at = |step: u64| NODE_PORTS.start + (random % span + step) % span;
+    (0..span).map(at).find(|port| !used.contains(port) && !taken.contains(port)).unwrap_or_else(|| at(0))
+}

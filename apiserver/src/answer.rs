@@ -1,0 +1,185 @@
+//! What goes back to the client, and in which form: whole objects, their metadata alone, or rows of a table.
+//!
+//! Upstream: apiserver/pkg/endpoints/handlers (response.go, responsewriters), handlers/negotiation
+//! Left out: protobuf and CBOR answers; every client that asks for them accepts JSON too.
+
+use std::sync::Arc;
+
+use api::status::Status;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::{object::Object, row::Row, table};
+
+/// The form of an answer that a request accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    pub shape: Shape,
+    pub yaml: bool,
+    /// Indented for people.
+    pub pretty: bool,
+}
+
+/// What of an object is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    Object,
+    /// A meta.k8s.io Table of this version.
+    Table(&'static str, IncludeObject),
+    /// PartialObjectMetadata (or its list) of this version.
+    Metadata(&'static str),
+}
+
+/// How much of the object each row of a table carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncludeObject {
+    None,
+    Metadata,
+    Object,
+}
+
+/// Whether one object or a list is asked for: `PartialObjectMetadata` is for one, `...List` for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    One,
+    List,
+}
+
+/// The media types of answers, as 406 names them.
+const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+impl Format {
+    /// Plain JSON.
+    pub const JSON: Format = Format { shape: Shape::Object, yaml: false, pretty: false };
+
+    /// Picks the first acceptable form that the Accept header names, best quality first.
+    ///
+    /// # Errors
+    /// 406 when there is none.
+    pub fn negotiate(headers: &HeaderMap, query: &crate::request_info::Query) -> Result<Format, Status> {
+        let accept: Vec<&str> =
+            headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
+        let accept = accept.join(",");
+        let include = match query.get("includeObject") {
+            Some("None") => IncludeObject::None,
+            Some("Object") => IncludeObject::Object,
+            None | Some("" | "Metadata") => IncludeObject::Metadata,
+            Some(other) => {
+                return Err(Status::bad_request(format!("unrecognized includeObject value: {other:?}")));
+            }
+        };
+        let pretty = query.get("pretty").is_some_and(|value| value != "0" && value != "false");
+        if accept.trim().is_empty() {
+            return Ok(Format { pretty, ..Format::JSON });
+        }
+        let mut clauses: Vec<(f32, &str)> = accept.split(',').map(|clause| (quality(clause), clause.trim())).collect();
+        clauses.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut any_ours = false;
+        for (_, clause) in &clauses {
+            let mut parts = clause.split(';').map(str::trim);
+            let yaml = match parts.next().unwrap_or_default() {
+                "application/json" | "*/*" | "application/*" => false,
+                "application/yaml" => true,
+                _ => continue,
+            };
+            any_ours = true;
+            let parameters: Vec<(&str, &str)> = parts.filter_map(|part| part.split_once('=')).collect();
+            let parameter = |name| parameters.iter().find(|(each, _)| *each == name).map(|(_, value)| *value);
+            let version = match parameter("v") {
+                Some("v1") => Some("v1"),
+                Some("v1beta1") => Some("v1beta1"),
+                _ => None,
+            };
+            let shape = match (parameter("as"), parameter("g"), version) {
+                (None, _, _) => Some(Shape::Object),
+                (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version, include)),
+                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some(version)) => {
+                    Some(Shape::Metadata(version))
+                }
+                _ => None,
+            };
+            if let Some(shape) = shape {
+                return Ok(Format { shape, yaml, pretty });
+            }
+        }
+        if any_ours || accept.contains("protobuf") {
+            return Err(Status::not_acceptable(&MEDIA_TYPES));
+        }
+        Err(Status { details: Some(Default::default()), ..Status::new(406, "NotAcceptable", "406: Not Acceptable") })
+    }
+}
+
+fn quality(clause: &str) -> f32 {
+    clause.split(';').find_map(|part| part.trim().strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0)
+}
+
+/// An answer with a JSON body.
+pub fn json(code: u16, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.into()));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// An answer of plain text.
+pub fn text(code: u16, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = json(code, body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// A failure.
+pub fn failure(status: &Status) -> Response<Body> {
+    let mut response = json(status.code, status.to_json().to_string());
+    if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// A value in the form's encoding.
+pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
+    if format.yaml {
+        let text = serde_saphyr::to_string(value).unwrap_or_default();
+        let mut response = json(code, text);
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
+        return response;
+    }
+    let body = if format.pretty { serde_json::to_vec_pretty(value) } else { serde_json::to_vec(value) };
+    json(code, body.unwrap_or_default())
+}
+
+/// One object, in the form asked for.
+pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -> Response<Body> {
+    match format.shape {
+        Shape::Object if !format.yaml && !format.pretty => json(code, object.bytes.clone()),
+        Shape::Object => value(code, format, &object.value()),
+        Shape::Table(version, include) => {
+            let table = table::render(
+                row,
+                version,
+                include,
+                &[object.value()],
+                json!({"resourceVersion": object.revision.to_string()}),
+                now,
+            );
+            value(code, format, &table)
+        }
+        Shape::Metadata(version) => value(code, format, &metadata_only(version, object.value())),
+    }
+}
+
+/// The object with nothing but its metadata.
+pub fn metadata_only(version: &str, mut object: Value) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": object["metadata"].take()})
+}
+
+/// An item of a list as upstream writes it: without kind and apiVersion, which the list's own kind implies. Shares
+/// the object's bytes.
+pub fn list_item(object: &Arc<Object>) -> Bytes {
+    let marker = b"\"metadata\":{";
+    let at = object.bytes.windows(marker.len()).position(|window| window == marker).unwrap_or(1);
+    object.bytes.slice(at..)
+}

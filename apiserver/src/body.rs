@@ -1,0 +1,144 @@
+//! The bodies of requests: read within a limit, decoded against the schema.
+//!
+//! Upstream: apiserver/pkg/endpoints/handlers (rest.go, negotiation), apimachinery/pkg/runtime/serializer
+//! Left out: protobuf and CBOR.
+
+use api::{
+    decode::{self, Strictness, Target},
+    status::Status,
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::Value;
+
+use crate::operations::{call::Call, options::FieldValidation};
+
+/// The largest body that is read.
+pub const LIMIT_BYTES: usize = 3 << 20;
+
+/// The body of a request and its media type.
+pub struct Request {
+    pub bytes: Bytes,
+    media_type: String,
+}
+
+impl Request {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 413 beyond the limit, 415 for an encoded body, 400 when the connection breaks.
+    pub async fn read(headers: &HeaderMap, body: Body) -> Result<Request, Status> {
+        if headers.contains_key(header::CONTENT_ENCODING) {
+            return Err(Status::unsupported_media_type(&["application/json"]));
+        }
+        let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match Limited::new(body, LIMIT_BYTES).collect().await {
+            Ok(collected) => Ok(Request { bytes: collected.to_bytes(), media_type }),
+            Err(error) if error.is::<LengthLimitError>() => Err(Status::request_entity_too_large(LIMIT_BYTES)),
+            Err(error) => Err(Status::bad_request(format!("the body can't be read: {error}"))),
+        }
+    }
+
+    /// The media type without parameters.
+    pub fn media_type(&self) -> &str {
+        &self.media_type
+    }
+
+    /// The DeleteOptions of a delete's body; none when it is empty.
+    ///
+    /// # Errors
+    /// 400 when it is not JSON.
+    pub fn delete_options(&self) -> Result<Option<Value>, Status> {
+        if self.bytes.is_empty() {
+            return Ok(None);
+        }
+        let options = serde_json::from_slice(&self.bytes);
+        options
+            .map(Some)
+            .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+    }
+}
+
+/// Texts for the `Warning` header.
+#[derive(Default)]
+pub struct Warnings(Vec<String>);
+
+impl Warnings {
+    pub fn extend(&mut self, texts: Vec<String>) {
+        for text in texts {
+            if !self.0.contains(&text) {
+                self.0.push(text);
+            }
+        }
+    }
+
+    pub fn into_texts(self) -> Vec<String> {
+        self.0
+    }
+
+    /// Adds the header lines to an answer.
+    pub fn put_on(self, mut response: Response<Body>) -> Response<Body> {
+        for text in self.0 {
+            let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+            if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+                response.headers_mut().append(header::WARNING, value);
+            }
+        }
+        response
+    }
+}
+
+fn strictness(validation: FieldValidation) -> Strictness {
+    match validation {
+        FieldValidation::Ignore => Strictness::Ignore,
+        FieldValidation::Warn => Strictness::Warn,
+        FieldValidation::Strict => Strictness::Strict,
+    }
+}
+
+fn target<'a>(call: &'a Call<'_>) -> Result<Target<'a>, Status> {
+    Target::built_in(&call.row.group, &call.info().version, &call.row.kind)
+        .ok_or_else(|| Status::internal(format!("no schema for {}", call.row.kind)))
+}
+
+/// The object in a request's body, checked against the schema.
+///
+/// # Errors
+/// 400 and 415 in upstream's words.
+pub fn object(
+    call: &Call<'_>,
+    body: &Request,
+    validation: FieldValidation,
+    warnings: &mut Warnings,
+) -> Result<Value, Status> {
+    let decoded = match body.media_type() {
+        "" | "application/json" => decode::json(&body.bytes, &target(call)?, strictness(validation))?,
+        "application/yaml" => {
+            let text = String::from_utf8_lossy(&body.bytes);
+            let value: Value =
+                serde_saphyr::from_str(&text).map_err(|error| Status::bad_request(format!("yaml: {error}")))?;
+            decode::value(&value, &target(call)?, strictness(validation))?
+        }
+        _ => return Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+    };
+    warnings.extend(decoded.warnings);
+    Ok(decoded.value)
+}
+
+/// A value that is parsed already (a patched object), checked against the schema.
+///
+/// # Errors
+/// As [`object`].
+pub fn value(
+    call: &Call<'_>,
+    value: Value,
+    validation: FieldValidation,
+    warnings: &mut Warnings,
+) -> Result<Value, Status> {
+    let decoded = decode::value(&value, &target(call)?, strictness(validation))?;
+    warnings.extend(decoded.warnings);
+    Ok(decoded.value)
+}

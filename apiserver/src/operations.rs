@@ -1,0 +1,17 @@
+//! What can be done with the objects of a row: one module for each verb.
+//!
+//! Upstream: apiserver/pkg/endpoints/handlers, apiserver/pkg/registry/generic/registry/store.go
+//! Left out: apply (server-side) and exports.
+
+pub mod call;
+pub mod create;
+pub mod delete;
+pub mod get;
+pub mod list;
+pub mod metadata;
+pub mod options;
+pub mod patch;
+pub mod subresource;
+pub mod update;
+pub mod watch;
+pub mod write;

@@ -1,0 +1,199 @@
+//! DELETE of one object or of a collection.
+//!
+//! Upstream: apiserver/pkg/endpoints/handlers/delete.go, apiserver/pkg/registry/generic/registry/store.go (Delete,
+//!   DeleteCollection, deletionFinalizersForGarbageCollection), apiserver/pkg/registry/rest/delete.go,
+//!   pkg/registry/core/pod/strategy.go (CheckGracefulDelete), pkg/registry/core/namespace/storage
+//! Left out: `ignoreStoreReadErrorWithClusterBreakingPotential`.
+
+use api::{object::Object as _, status::Status};
+use axum::body::Body;
+use http::Response;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use store::Txn;
+
+use super::{
+    call::Call,
+    list,
+    options::{DeleteOptions, Propagation},
+    update,
+    write::{Change, WriteError, write},
+};
+use crate::{
+    admission::Operation,
+    allocation, answer, body,
+    object::{Object, ObjectKey},
+    row::{DeleteAnswer, Row},
+    selection::Selection,
+};
+
+const ORPHAN: &str = "orphan";
+const FOREGROUND: &str = "foregroundDeletion";
+
+/// What a delete left behind.
+enum Outcome {
+    /// The object is gone; this was its last state.
+    Gone(Object),
+    /// It waits for finalizers or its grace period.
+    Waiting(Object),
+}
+
+/// Deletes the object that the request names.
+pub async fn delete(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    let options = DeleteOptions::of(call.query, body.delete_options()?.as_ref())?;
+    call.server.fresh().await?;
+    let now = call.now().as_second();
+    match delete_object(call, &call.info().name, &options).await? {
+        Outcome::Waiting(object) => Ok(answer::object(200, call.format, call.row, &object, now)),
+        Outcome::Gone(object) if call.row.delete_answer == DeleteAnswer::Object => {
+            Ok(answer::object(200, call.format, call.row, &object, now))
+        }
+        Outcome::Gone(object) => {
+            let mut details = json!({"name": call.info().name, "kind": call.row.plural, "uid": &*object.meta.uid});
+            if !call.row.group.is_empty() {
+                details["group"] = call.row.group.as_ref().into();
+            }
+            let status =
+                json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+            Ok(answer::value(200, call.format, &status))
+        }
+    }
+}
+
+/// Deletes every selected object and answers with the list of what they were.
+pub async fn delete_collection(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    let options = DeleteOptions::of(call.query, body.delete_options()?.as_ref())?;
+    call.server.fresh().await?;
+    let selection = Selection::of(call.info(), call.row)?;
+    let page = list::page(call, &selection).await?;
+    for object in &page.items {
+        match delete_object(call, &object.key.name, &options).await {
+            Ok(_) => {}
+            Err(status) if status.code == 404 => {}
+            Err(status) => return Err(status),
+        }
+    }
+    list::answer(call, page)
+}
+
+async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Outcome, Status> {
+    let row = call.stored_row();
+    let key = call.key(name);
+    loop {
+        let not_found = || Status::not_found(&call.row.group, &call.row.plural, name);
+        let current = call.table.get(&key).ok_or_else(not_found)?;
+        let stored = current.value();
+        check_preconditions(row, &stored, &current, name, options)?;
+        call.check_admitted(Operation::Delete, None, Some(&stored), options.dry_run)?;
+        let waiting = plan(row, &stored, options, call.now());
+        if options.dry_run {
+            return Ok(match waiting {
+                Some(object) => Outcome::Waiting(load(call, &key, &object, &current)?),
+                None => Outcome::Gone(call.in_this_form(&current)?),
+            });
+        }
+        if waiting.as_ref() == Some(&stored) {
+            return Ok(Outcome::Waiting(call.in_this_form(&current)?));
+        }
+        let (change, more) = match &waiting {
+            Some(object) => (Change::Update(object, current.revision), Txn::default()),
+            None => (Change::Delete(current.revision), allocation::release(row, &stored)),
+        };
+        match write(call, &key, change, more).await {
+            Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written)?)),
+            Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current)?)),
+            Err(WriteError::Raced { actual }) => update::wait_past(call, actual, &current).await?,
+            Err(WriteError::Taken) => {}
+            Err(WriteError::Failed(status)) => return Err(status),
+        }
+    }
+}
+
+fn load(call: &Call<'_>, key: &ObjectKey, value: &Value, current: &Object) -> Result<Object, Status> {
+    let encoded = crate::object::encode(value);
+    let object = Object::load(call.stored_row(), key.clone(), &encoded, current.revision).map_err(Status::internal)?;
+    call.in_this_form(&object)
+}
+
+fn check_preconditions(
+    row: &Row,
+    stored: &Value,
+    current: &Object,
+    name: &str,
+    options: &DeleteOptions,
+) -> Result<(), Status> {
+    if let Some(uid) = &options.uid
+        && uid != stored.uid()
+    {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", stored.uid());
+        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+    }
+    if let Some(version) = &options.resource_version
+        && *version != current.revision.to_string()
+    {
+        let why = format!(
+            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            current.revision
+        );
+        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+    }
+    Ok(())
+}
+
+/// What an object becomes by being deleted: itself, waiting for finalizers or its grace period, or nothing (`None`).
+fn plan(row: &Row, stored: &Value, options: &DeleteOptions, now: jiff::Timestamp) -> Option<Value> {
+    let mut object = stored.clone();
+    let mut finalizers: Vec<String> = stored.finalizers().into_iter().map(str::to_owned).collect();
+    if let Some(propagation) = options.propagation {
+        finalizers.retain(|each| each != ORPHAN && each != FOREGROUND);
+        match propagation {
+            Propagation::Orphan => finalizers.push(ORPHAN.into()),
+            Propagation::Foreground => finalizers.push(FOREGROUND.into()),
+            Propagation::Background => {}
+        }
+    }
+    let grace_seconds = grace_period(row, stored, options);
+    let keeps = !finalizers.is_empty() || update::spec_finalizers(stored) > 0;
+    if grace_seconds == 0 && !keeps {
+        return None;
+    }
+    if finalizers.is_empty() {
+        object.metadata_mut().remove("finalizers");
+    } else {
+        object.metadata_mut().insert("finalizers".into(), finalizers.into());
+    }
+    let metadata = object.metadata_mut();
+    let remaining = metadata.get("deletionGracePeriodSeconds").and_then(Value::as_i64);
+    let first = !stored.is_terminating();
+    // A second delete can only shorten the wait.
+    if first || remaining.is_some_and(|remaining| grace_seconds < remaining) {
+        let deadline = now + SignedDuration::from_secs(grace_seconds);
+        metadata.insert("deletionTimestamp".into(), api::time::to_seconds(deadline).into());
+        if row.kind != "Namespace" || row.graceful_deletion {
+            metadata.insert("deletionGracePeriodSeconds".into(), grace_seconds.into());
+        }
+        if first && metadata.contains_key("generation") {
+            let next = stored.generation() + 1;
+            metadata.insert("generation".into(), next.into());
+        }
+    }
+    if row.kind == "Namespace" {
+        object["status"]["phase"] = "Terminating".into();
+    }
+    Some(object)
+}
+
+/// How long the object stays: only pods are deleted gracefully, and of them only those that run somewhere.
+fn grace_period(row: &Row, stored: &Value, options: &DeleteOptions) -> i64 {
+    if !row.graceful_deletion {
+        return 0;
+    }
+    let phase = stored["status"]["phase"].as_str().unwrap_or_default();
+    let unassigned = stored["spec"]["nodeName"].as_str().unwrap_or_default().is_empty();
+    if unassigned || matches!(phase, "Failed" | "Succeeded") {
+        return 0;
+    }
+    let of_the_pod = || stored["spec"]["terminationGracePeriodSeconds"].as_i64();
+    let asked = options.grace_period_seconds.or_else(of_the_pod).unwrap_or(30);
+    if asked < 0 { 1 } else { asked }
+}

@@ -1,0 +1,292 @@
+//! LIST: the selected objects of a row at one revision, whole or in pages.
+//!
+//! Upstream: apiserver/pkg/endpoints/handlers/get.go (ListResource), apiserver/pkg/storage/continue.go,
+//!   apiserver/pkg/storage/cacher/delegator.go
+//! Left out: nothing.
+//!
+//! A list is served from a snapshot of memory that it shares with whoever else looks at the same moment; its bytes
+//! are the objects' own, sent item by item. A list at an older revision reads the store's history.
+
+use std::sync::Arc;
+
+use api::status::{Cause, Details, Status};
+use axum::body::Body;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{HeaderValue, Response, header};
+use serde_json::{Value, json};
+use store::{Range, Revision, StoreError};
+
+use super::{
+    call::Call,
+    options::{integer, resource_version},
+    write::store_failure,
+};
+use crate::{
+    answer::{Shape, list_item, metadata_only, value},
+    memory::table_prefix,
+    object::{Object, ObjectKey},
+    selection::Selection,
+    table,
+};
+
+/// What one LIST answers.
+pub struct Page {
+    /// The state this is of.
+    pub revision: Revision,
+    pub items: Vec<Arc<Object>>,
+    /// Where the next page starts, when there is more.
+    next: Option<ObjectKey>,
+    /// How many objects follow, where that is known.
+    remaining: Option<usize>,
+}
+
+/// Lists the selected objects.
+pub async fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
+    let selection = Selection::of(call.info(), call.row)?;
+    let page = page(call, &selection).await?;
+    answer(call, page)
+}
+
+/// Which state a list is of.
+enum At {
+    Now,
+    AtLeast(Revision),
+    Exactly(Revision),
+}
+
+/// The selected objects that the request's limit, continue and resourceVersion ask for.
+pub async fn page(call: &Call<'_>, selection: &Selection) -> Result<Page, Status> {
+    let limit = integer(call.query, "limit")?.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+    integer(call.query, "timeoutSeconds")?;
+    let token = call.query.get("continue").filter(|token| !token.is_empty());
+    let version = resource_version(call.query.get("resourceVersion"))?;
+    let matching = call.query.get("resourceVersionMatch").unwrap_or_default();
+    check_match(matching, version, token.is_some())?;
+    let (at, start) = match token {
+        Some(token) => {
+            let (revision, start) = decode_continue(token)?;
+            (revision.map_or(At::Now, At::Exactly), Some(start))
+        }
+        None => match (version, matching) {
+            (None, _) => (At::Now, None),
+            (Some(version), "Exact") => (At::Exactly(version), None),
+            (Some(version), "") if limit.is_some() && version.0 > 0 => (At::Exactly(version), None),
+            (Some(version), _) => (At::AtLeast(version), None),
+        },
+    };
+    let namespace = if call.row.scope == crate::row::Scope::Cluster { "" } else { call.info().namespace.as_str() };
+    let start = start.unwrap_or_else(|| ObjectKey::new(namespace, ""));
+    match at {
+        At::Now => call.server.fresh().await?,
+        At::AtLeast(revision) => call.server.at_least(revision).await?,
+        At::Exactly(revision) if revision == call.server.memory.revision() => {}
+        At::Exactly(revision) => return from_history(call, selection, revision, &start, limit).await,
+    }
+    let indexed = selection.required_index_value(call.table.indexed_field());
+    let (snapshot, revision) = call.table.snapshot_at(indexed, call.server.memory.revision());
+    let mut page = Page { revision, items: Vec::new(), next: None, remaining: None };
+    let mut walk = snapshot.from(namespace, start).filter(|object| selection.matches(call.row, object));
+    match limit {
+        None => page.items.extend(walk.cloned()),
+        Some(limit) => {
+            page.items.extend(walk.by_ref().take(limit).cloned());
+            if let Some(next) = walk.next() {
+                page.next = Some(next.key.clone());
+                page.remaining = selection.is_everything().then(|| 1 + walk.count());
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// A page of a state that has passed, read from the store.
+async fn from_history(
+    call: &Call<'_>,
+    selection: &Selection,
+    revision: Revision,
+    start: &ObjectKey,
+    limit: Option<usize>,
+) -> Result<Page, Status> {
+    let row = call.stored_row();
+    let prefix = table_prefix(row);
+    let snapshot = call.server.store.range(Range::prefix(prefix.clone()), Some(revision), None).await;
+    let snapshot = snapshot.map_err(|error| expired(call, &error, start))?;
+    let mut page = Page { revision, items: Vec::new(), next: None, remaining: None };
+    for item in snapshot.items {
+        let text = String::from_utf8_lossy(&item.key[prefix.len()..]).into_owned();
+        let (namespace, name) = text.split_once('/').unwrap_or(("", &text));
+        let key = ObjectKey::new(namespace, name);
+        if key < *start {
+            continue;
+        }
+        let object = Object::load(row, key, &item.value, item.modified).map_err(Status::internal)?;
+        if !selection.matches(call.row, &object) {
+            continue;
+        }
+        if limit.is_some_and(|limit| page.items.len() == limit) {
+            page.next.get_or_insert(object.key);
+            *page.remaining.get_or_insert(0) += 1;
+        } else {
+            page.items.push(Arc::new(object));
+        }
+    }
+    if !selection.is_everything() {
+        page.remaining = None;
+    }
+    Ok(page)
+}
+
+fn expired(call: &Call<'_>, error: &StoreError, start: &ObjectKey) -> Status {
+    if !matches!(error, StoreError::Compacted { .. }) || call.query.get("continue").is_none() {
+        return store_failure(error);
+    }
+    let message = "The provided continue parameter is too old to display a consistent list result. You can start a new \
+        list without the continue parameter, or use the continue token in this response to retrieve the remainder of \
+        the results. Continuing with the provided token results in an inconsistent list - objects that were created, \
+        modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+    let status = Status::expired(message);
+    tracing::debug!(next = encode_continue(None, start), "a continue token has expired");
+    status
+}
+
+fn list_options_invalid(field: &str, reason: &str, message: &str) -> Status {
+    let text = message.split_once(": ").map_or(message, |(_, text)| text).to_owned();
+    let cause = Cause { reason: reason.into(), message: text, field: field.into() };
+    let details =
+        Details { group: "meta.k8s.io".into(), kind: "ListOptions".into(), causes: vec![cause], ..Details::default() };
+    let message = format!("ListOptions.meta.k8s.io \"\" is invalid: {message}");
+    Status { details: Some(details), ..Status::new(422, "Invalid", message) }
+}
+
+/// Upstream's rules for which parameters go together.
+fn check_match(matching: &str, version: Option<Revision>, continued: bool) -> Result<(), Status> {
+    let forbidden = |detail: &str| {
+        let message = format!("resourceVersionMatch: Forbidden: {detail}");
+        Err(list_options_invalid("resourceVersionMatch", "FieldValueForbidden", &message))
+    };
+    match matching {
+        "" => {
+            if continued && version.is_some_and(|version| version.0 > 0) {
+                return Err(Status::bad_request("specifying resource version is not allowed when using continue"));
+            }
+            Ok(())
+        }
+        _ if continued => forbidden("resourceVersionMatch is forbidden when continue is provided"),
+        _ if version.is_none() => forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided"),
+        "Exact" if version == Some(Revision(0)) => {
+            forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+        }
+        "Exact" | "NotOlderThan" => Ok(()),
+        other => {
+            let message = format!(
+                "resourceVersionMatch: Unsupported value: {other:?}: supported values: \"Exact\", \"NotOlderThan\", \"\""
+            );
+            Err(list_options_invalid("resourceVersionMatch", "FieldValueNotSupported", &message))
+        }
+    }
+}
+
+/// The token of the next page: where it starts, and of which state (`None`: whatever is there then).
+fn encode_continue(revision: Option<Revision>, start: &ObjectKey) -> String {
+    let revision = revision.map_or(-1, |revision| i64::try_from(revision.0).unwrap_or(i64::MAX));
+    let token = json!({"v": "meta.k8s.io/v1", "rv": revision, "start": format!("{}/{}", start.namespace, start.name)});
+    BASE64_URL_SAFE_NO_PAD.encode(token.to_string())
+}
+
+fn decode_continue(token: &str) -> Result<(Option<Revision>, ObjectKey), Status> {
+    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|error| invalid(&error.to_string()))?;
+    let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
+    if token["v"] != "meta.k8s.io/v1" {
+        return Err(invalid("server does not recognize this encoded version"));
+    }
+    let start =
+        token["start"].as_str().filter(|start| !start.contains("..")).ok_or_else(|| invalid("incorrect start"))?;
+    let (namespace, name) = start.split_once('/').ok_or_else(|| invalid("incorrect start"))?;
+    let revision = match token["rv"].as_i64() {
+        None | Some(0) => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+        Some(revision) => u64::try_from(revision).ok().map(Revision),
+    };
+    Ok((revision, ObjectKey::new(namespace, name)))
+}
+
+/// Encodes a page in the form that the request asks for.
+pub fn answer(call: &Call<'_>, page: Page) -> Result<Response<Body>, Status> {
+    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    if let Some(next) = &page.next {
+        metadata["continue"] = encode_continue(Some(page.revision), next).into();
+        if let Some(remaining) = page.remaining {
+            metadata["remainingItemCount"] = remaining.into();
+        }
+    }
+    let shown = |object: &Arc<Object>| {
+        let mut value = object.value();
+        call.shown(&mut value);
+        value
+    };
+    let kind = format!("{}List", call.row.kind);
+    match call.format.shape {
+        Shape::Object if !call.format.yaml && !call.format.pretty && call.row.stored_as.is_none() => {
+            Ok(stream(&kind, &call.api_version(), &metadata, page.items))
+        }
+        Shape::Object => {
+            let items: Vec<Value> = page.items.iter().map(shown).map(without_type).collect();
+            let list = json!({"kind": kind, "apiVersion": call.api_version(), "metadata": metadata, "items": items});
+            Ok(value(200, call.format, &list))
+        }
+        Shape::Table(version, include) => {
+            let objects: Vec<Value> = page.items.iter().map(shown).collect();
+            let now = call.now().as_second();
+            Ok(value(200, call.format, &table::render(call.row, version, include, &objects, metadata, now)))
+        }
+        Shape::Metadata(version) => {
+            let items: Vec<Value> = page.items.iter().map(|object| metadata_only(version, shown(object))).collect();
+            let list = json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),
+                "metadata": metadata, "items": items,
+            });
+            Ok(value(200, call.format, &list))
+        }
+    }
+}
+
+fn without_type(mut object: Value) -> Value {
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("kind");
+        fields.remove("apiVersion");
+    }
+    object
+}
+
+/// How many bytes of a list are put into one chunk.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The list as a stream of chunks, made as the connection takes them: no list is ever whole in memory.
+fn stream(kind: &str, api_version: &str, metadata: &Value, items: Vec<Arc<Object>>) -> Response<Body> {
+    let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
+    let mut rest = items.into_iter().peekable();
+    let mut head = Some(head.into_bytes());
+    let mut first = true;
+    let mut done = false;
+    let chunks = std::iter::from_fn(move || {
+        if done {
+            return None;
+        }
+        let mut chunk = head.take().unwrap_or_default();
+        chunk.reserve(CHUNK_BYTES);
+        while chunk.len() < CHUNK_BYTES {
+            let Some(object) = rest.next() else {
+                chunk.extend_from_slice(b"]}\n");
+                done = true;
+                break;
+            };
+            chunk.extend_from_slice(if std::mem::take(&mut first) { b"{" } else { b",{" });
+            chunk.extend_from_slice(&list_item(&object));
+        }
+        Some(Ok::<Bytes, std::convert::Infallible>(chunk.into()))
+    });
+    let mut response = Response::new(Body::from_stream(futures::stream::iter(chunks)));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,282 @@
+//! The rules that all objects share: names, labels, annotations, owners, finalizers, and what only the server sets.
+//!
+//! Upstream: apiserver/pkg/registry/rest (create.go, update.go, meta.go), apimachinery/pkg/api/validation/objectmeta.go
+//! Left out: managed fields (server-side apply), which are dropped from what clients send.
+
+use api::{
+    field::{Field, FieldError},
+    names,
+    object::Object as _,
+    status::Status,
+};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::{
+    row::{Row, Scope},
+    strategy::{Generation, NameRule},
+};
+
+/// All annotations of an object together, keys and values.
+const ANNOTATIONS_LIMIT_BYTES: usize = 256 << 10;
+
+/// Fields of `metadata` that a client's value is never taken for.
+const SERVER_OWNED: [&str; 5] =
+    ["uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
+/// Makes the metadata of a new object: the namespace of the request, a generated name where one is wanted, and what
+/// the server sets. `random` feeds the generated name.
+///
+/// # Errors
+/// 400 when the object's namespace is not the request's, 409-like refusals as upstream's.
+pub fn prepare_for_create(
+    row: &Row,
+    object: &mut Value,
+    namespace: &str,
+    uid: String,
+    now: Timestamp,
+    random: u64,
+) -> Result<(), Status> {
+    claim_namespace(row, object, namespace)?;
+    if !object.resource_version().is_empty() {
+        return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
+    }
+    let base = object.meta_str("generateName").to_owned();
+    let metadata = object.metadata_mut();
+    for field in SERVER_OWNED.iter().chain(&["selfLink", "managedFields"]) {
+        metadata.remove(*field);
+    }
+    if metadata.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() && !base.is_empty() {
+        metadata.insert("name".into(), api::object::generate_name(&base, random).into());
+    }
+    metadata.insert("uid".into(), uid.into());
+    metadata.insert("creationTimestamp".into(), api::time::to_seconds(now).into());
+    if row.strategy.generation() == Generation::OnSpecChange {
+        metadata.insert("generation".into(), 1.into());
+    }
+    drop_empty(object);
+    Ok(())
+}
+
+/// Makes the metadata of a changed object: what only the server sets is taken from the current one.
+///
+/// # Errors
+/// 400 and 409 for a name, namespace or uid that is not the object's.
+pub fn prepare_for_update(
+    row: &Row,
+    object: &mut Value,
+    current: &Value,
+    name: &str,
+    namespace: &str,
+) -> Result<(), Status> {
+    match object.name() {
+        "" => {
+            let message =
+                format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+            return Err(Status::bad_request(message));
+        }
+        given if given != name => {
+            let message = format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(Status::bad_request(message));
+        }
+        _ => {}
+    }
+    claim_namespace(row, object, namespace)?;
+    let uid = object.uid();
+    if !uid.is_empty() && uid != current.uid() {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
+        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+    }
+    let given_creation = object.meta_str("creationTimestamp").to_owned();
+    let metadata = object.metadata_mut();
+    for field in SERVER_OWNED {
+        match current.metadata().get(field) {
+            Some(value) => metadata.insert(field.into(), value.clone()),
+            None => metadata.remove(field),
+        };
+    }
+    if !given_creation.is_empty() {
+        metadata.insert("creationTimestamp".into(), given_creation.into());
+    }
+    metadata.remove("selfLink");
+    metadata.remove("managedFields");
+    drop_empty(object);
+    Ok(())
+}
+
+/// Counts the generation up when something other than metadata and status differs.
+pub fn bump_generation(row: &Row, object: &mut Value, current: &Value) {
+    if row.strategy.generation() != Generation::OnSpecChange {
+        return;
+    }
+    let differs = |(name, value): (&String, &Value)| {
+        !matches!(name.as_str(), "metadata" | "status") && current.get(name) != Some(value)
+    };
+    let empty = serde_json::Map::new();
+    let now = object.as_object().unwrap_or(&empty);
+    let removed = current
+        .as_object()
+        .unwrap_or(&empty)
+        .keys()
+        .any(|name| !matches!(name.as_str(), "metadata" | "status") && !now.contains_key(name));
+    if removed || now.iter().any(differs) {
+        let next = current.generation() + 1;
+        object.metadata_mut().insert("generation".into(), next.into());
+    }
+}
+
+fn claim_namespace(row: &Row, object: &mut Value, namespace: &str) -> Result<(), Status> {
+    if row.scope == Scope::Cluster {
+        object.metadata_mut().remove("namespace");
+        return Ok(());
+    }
+    let given = object.namespace();
+    if !given.is_empty() && given != namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(message));
+    }
+    object.metadata_mut().insert("namespace".into(), namespace.into());
+    Ok(())
+}
+
+/// Empty maps, lists and strings in metadata are the same as none.
+fn drop_empty(object: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        _ => false,
+    };
+    object.metadata_mut().retain(|_, value| !is_empty(value));
+}
+
+/// The mistakes in an object's metadata.
+pub fn validate(row: &Row, object: &Field<'_>) -> Vec<FieldError> {
+    let metadata = object.child("metadata");
+    let mut errors = Vec::new();
+    let (name, base) = (metadata.child("name"), metadata.child("generateName"));
+    if !base.str().is_empty() {
+        errors.extend(name_mistakes(row, base.str().trim_end_matches('-'), true).map(|wrong| base.invalid(wrong)));
+    }
+    if name.str().is_empty() {
+        errors.push(name.required("name or generateName is required"));
+    } else {
+        errors.extend(name_mistakes(row, name.str(), false).map(|wrong| name.invalid(wrong)));
+    }
+    if row.scope == Scope::Namespaced {
+        let namespace = metadata.child("namespace");
+        errors.extend(names::is_dns1123_label(namespace.str()).into_iter().map(|wrong| namespace.invalid(wrong)));
+    }
+    validate_labels(&metadata.child("labels"), &mut errors);
+    validate_annotations(&metadata.child("annotations"), &mut errors);
+    validate_owners(&metadata.child("ownerReferences"), &mut errors);
+    validate_finalizers(&metadata.child("finalizers"), &mut errors);
+    errors
+}
+
+/// The mistakes in how metadata changes.
+pub fn validate_update(row: &Row, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+    let mut errors = validate(row, object);
+    let metadata = object.child("metadata");
+    let creation = metadata.child("creationTimestamp");
+    if creation.str() != current.meta_str("creationTimestamp") {
+        errors.push(creation.invalid("field is immutable"));
+    }
+    if current.is_terminating() {
+        let finalizers = metadata.child("finalizers");
+        let had = current.finalizers();
+        let new: Vec<&str> = finalizers
+            .items()
+            .map(|each| each.value.as_str().unwrap_or_default())
+            .filter(|each| !had.contains(each))
+            .collect();
+        if !new.is_empty() {
+            let detail = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+                new.iter().map(|each| format!("{each:?}")).collect::<Vec<_>>().join(", ")
+            );
+            errors.push(finalizers.forbidden(detail));
+        }
+    }
+    errors
+}
+
+fn name_mistakes(row: &Row, name: &str, prefix: bool) -> impl Iterator<Item = String> {
+    match row.strategy.name_rule() {
+        NameRule::DnsSubdomain => names::is_dns1123_subdomain(name),
+        NameRule::DnsLabel => names::is_dns1123_label(name),
+        NameRule::Dns1035Label => names::is_dns1035_label(name),
+        NameRule::PathSegment if prefix => names::is_path_segment_prefix(name),
+        NameRule::PathSegment => names::is_path_segment_name(name),
+    }
+    .into_iter()
+}
+
+/// Checks label keys and values.
+pub fn validate_labels(labels: &Field<'_>, errors: &mut Vec<FieldError>) {
+    for (key, value) in labels.entries() {
+        errors.extend(names::is_qualified_name(key).into_iter().map(|wrong| labels.invalid_value(key, wrong)));
+        errors.extend(
+            names::is_label_value(value.str()).into_iter().map(|wrong| labels.invalid_value(value.str(), wrong)),
+        );
+    }
+}
+
+fn validate_annotations(annotations: &Field<'_>, errors: &mut Vec<FieldError>) {
+    let mut size = 0;
+    for (key, value) in annotations.entries() {
+        size += key.len() + value.str().len();
+        let lower = key.to_ascii_lowercase();
+        errors.extend(names::is_qualified_name(&lower).into_iter().map(|wrong| annotations.invalid_value(key, wrong)));
+    }
+    if size > ANNOTATIONS_LIMIT_BYTES {
+        errors.push(annotations.too_long(ANNOTATIONS_LIMIT_BYTES));
+    }
+}
+
+fn validate_owners(owners: &Field<'_>, errors: &mut Vec<FieldError>) {
+    let mut controllers = 0;
+    for owner in owners.items() {
+        for name in ["apiVersion", "kind", "name", "uid"] {
+            let field = owner.child(name);
+            if field.str().is_empty() {
+                let detail = if name == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                errors.push(field.invalid_value("", detail));
+            }
+        }
+        controllers += usize::from(owner.child("controller").bool());
+    }
+    if controllers > 1 {
+        let names: Vec<String> = owners
+            .items()
+            .filter(|each| each.child("controller").bool())
+            .map(|each| each.child("kind").str().to_owned())
+            .collect();
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {}",
+            names.join(" and ")
+        );
+        errors.push(owners.invalid(detail));
+    }
+}
+
+fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Vec<FieldError>) {
+    let mut propagation = Vec::new();
+    for finalizer in finalizers.items() {
+        let name = finalizer.str();
+        errors.extend(names::is_qualified_name(name).into_iter().map(|wrong| finalizers.invalid_value(name, wrong)));
+        let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
+        if !name.contains('/') && !standard && names::is_qualified_name(name).is_empty() {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(finalizer.invalid(detail));
+        }
+        if matches!(name, "orphan" | "foregroundDeletion") {
+            propagation.push(name);
+        }
+    }
+    if propagation.len() > 1 {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(finalizers.invalid(detail));
+    }
+}

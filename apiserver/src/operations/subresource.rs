@@ -1,0 +1,157 @@
+//! The subresources that are more than a part of their object: binding, token, scale.
+//!
+//! Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST), pkg/registry/core/serviceaccount/storage/token.go,
+//!   pkg/registry/apps/deployment/storage/storage.go (ScaleREST)
+//! Left out: eviction, log, exec, attach, port-forward, proxy.
+
+use api::{object::Object as _, status::Status};
+use axum::body::Body;
+use http::Response;
+use serde_json::{Value, json};
+
+use super::{call::Call, get, options::WriteOptions, update};
+use crate::{
+    answer,
+    body::{self, Warnings},
+    row::Subresource,
+};
+
+/// POST of a binding: puts the pod on a node, once.
+pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    let options = WriteOptions::of(call.query, "CreateOptions")?;
+    let binding = json_body(&body)?;
+    let name = call.info().name.clone();
+    if binding.name() != name {
+        return Err(Status::bad_request("name in URL does not match name in Binding object"));
+    }
+    let target = &binding["target"];
+    let kind = target["kind"].as_str().unwrap_or_default();
+    let node = target["name"].as_str().unwrap_or_default().to_owned();
+    if !matches!(kind, "" | "Node") || node.is_empty() {
+        let field = api::field::Field::root(&binding);
+        let target = field.child("target");
+        let error = if node.is_empty() {
+            target.child("name").required("")
+        } else {
+            target.child("kind").not_supported(&["Node", "<empty>"])
+        };
+        return Err(Status::invalid("", "Binding", &name, &[error]));
+    }
+    call.server.fresh().await?;
+    let mut warnings = Warnings::default();
+    update::change(call, &options, &mut warnings, |pod| {
+        let refuse = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
+        if !binding.uid().is_empty() && binding.uid() != pod.uid() {
+            return refuse(format!(
+                "Precondition failed: UID in precondition: {}, UID in object meta: {}",
+                binding.uid(),
+                pod.uid()
+            ));
+        }
+        if pod.is_terminating() {
+            return refuse(format!("pod {name} is being deleted, cannot be assigned to a host"));
+        }
+        let assigned = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        if !assigned.is_empty() {
+            return refuse(format!("pod {name} is already assigned to node {assigned:?}"));
+        }
+        let mut bound = pod.clone();
+        bound["spec"]["nodeName"] = node.as_str().into();
+        for part in ["annotations", "labels"] {
+            for (key, value) in binding.metadata().get(part).and_then(Value::as_object).into_iter().flatten() {
+                bound["metadata"][part][key.as_str()] = value.clone();
+            }
+        }
+        let conditions = bound["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let mut conditions: Vec<Value> = conditions.into_iter().filter(|each| each["type"] != "PodScheduled").collect();
+        let now = api::time::to_seconds(call.now());
+        conditions
+            .push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
+        bound["status"]["conditions"] = conditions.into();
+        bound.metadata_mut().remove("resourceVersion");
+        Ok(bound)
+    })
+    .await?;
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    Ok(warnings.put_on(answer::value(201, call.format, &status)))
+}
+
+/// POST of a TokenRequest: a token for the service account.
+pub async fn token(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    let issuer = call.server.tokens.as_ref().ok_or_else(Status::no_such_path)?;
+    let account = get::find(call).await?;
+    let request = json_body(&body)?;
+    let issued = issuer.token_request(&request, &account, &*call.server.memory, call.now())?;
+    let mut warnings = Warnings::default();
+    warnings.extend(issued.warnings);
+    Ok(warnings.put_on(answer::value(201, call.format, &issued.body)))
+}
+
+fn json_body(body: &body::Request) -> Result<Value, Status> {
+    if !matches!(body.media_type(), "" | "application/json") {
+        return Err(Status::unsupported_media_type(&["application/json"]));
+    }
+    let value: Value = serde_json::from_slice(&body.bytes).map_err(|error| Status::bad_request(error.to_string()))?;
+    if value.is_object() { Ok(value) } else { Err(Status::bad_request("the body is no object")) }
+}
+
+/// The Scale of an object.
+fn scale_of(object: &Value) -> Value {
+    let selector = api::selector::Selector::from_json(&object["spec"]["selector"]).map(|selector| selector.to_string());
+    let metadata = json!({
+        "name": object.name(), "namespace": object.namespace(), "uid": object.uid(),
+        "resourceVersion": object.resource_version(), "creationTimestamp": object.meta_str("creationTimestamp"),
+    });
+    let mut scale = json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata,
+        "spec": {}, "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or_default()},
+    });
+    if let Some(replicas) = object["spec"]["replicas"].as_i64().filter(|replicas| *replicas != 0) {
+        scale["spec"]["replicas"] = replicas.into();
+    }
+    if let Ok(selector) = selector.as_deref() {
+        scale["status"]["selector"] = selector.into();
+    }
+    scale
+}
+
+/// GET, PUT and PATCH of a Scale.
+pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Response<Body>, Status> {
+    let Some(body) = body else {
+        return Ok(answer::value(200, call.format, &scale_of(&get::find(call).await?.value())));
+    };
+    let options = WriteOptions::of(call.query, "UpdateOptions")?;
+    call.server.fresh().await?;
+    let whole = Call { subresource: None, ..*call };
+    let mut warnings = Warnings::default();
+    let changed = update::change(&whole, &options, &mut warnings, |current| {
+        let before = scale_of(current);
+        let scale = match body.media_type() {
+            "application/merge-patch+json" => super::patch::merge(&before, &body.bytes)?,
+            "application/json-patch+json" => super::patch::json(&before, &body.bytes)?,
+            _ => json_body(&body)?,
+        };
+        let given = scale.name();
+        if given != call.info().name {
+            let message =
+                format!("the name of the object ({given}) does not match the name on the URL ({})", call.info().name);
+            return Err(Status::bad_request(message));
+        }
+        let mut object = current.clone();
+        let version = scale.resource_version();
+        if call.info().verb == "update" && !version.is_empty() {
+            object.metadata_mut().insert("resourceVersion".into(), version.into());
+        } else {
+            object.metadata_mut().remove("resourceVersion");
+        }
+        object["spec"]["replicas"] = scale["spec"]["replicas"].as_i64().unwrap_or_default().into();
+        Ok(object)
+    })
+    .await?;
+    Ok(warnings.put_on(answer::value(200, call.format, &scale_of(&changed.value()))))
+}
+
+/// Whether the subresource is served here by one of the above.
+pub fn is_own(subresource: Subresource) -> bool {
+    matches!(subresource, Subresource::Binding | Subresource::Token | Subresource::Scale)
+}

@@ -1,0 +1,134 @@
+//! The one way into the store: a write of one object, with its provenance, at one revision.
+//!
+//! Upstream: apiserver/pkg/storage/etcd3/store.go (Create, GuaranteedUpdate, Delete)
+//! Left out: encryption at rest.
+
+use std::{sync::Arc, time::Duration};
+
+use api::status::Status;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use store::{Compare, Op, Revision, StoreError, Txn};
+
+use super::call::Call;
+use crate::{
+    memory::{OBJECTS, store_key},
+    object::{self, Object, ObjectKey},
+};
+
+/// The prefix of provenance keys: `/provenance/` and the rest of the object's key.
+pub const PROVENANCE: &str = "/provenance/";
+
+/// How long it is remembered who deleted an object.
+const PROVENANCE_OF_DELETES: Duration = Duration::from_secs(3600);
+
+/// Upstream's default of `--event-ttl`.
+const EVENT_TTL: Duration = Duration::from_secs(3600);
+
+/// An object larger than this is refused, as etcd refuses it.
+const OBJECT_LIMIT_BYTES: usize = 1_572_864;
+
+/// What happens to an object.
+pub enum Change<'a> {
+    Create(&'a Value),
+    Update(&'a Value, Revision),
+    Delete(Revision),
+}
+
+/// Why a write did not happen.
+pub enum WriteError {
+    /// The object is not at the revision that the change builds on; `actual` 0: it is not there.
+    Raced {
+        actual: Revision,
+    },
+    /// One of the additional keys was taken: the allocation must be tried again with another candidate.
+    Taken,
+    Failed(Status),
+}
+
+/// Writes the change together with `more` (allocations: compares and ops on other keys), and returns the object that
+/// now stands in the store; for a delete the one that stood there, under the revision of the delete.
+///
+/// When this returns, every later read on this server shows the change.
+pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: Txn) -> Result<Arc<Object>, WriteError> {
+    let row = call.stored_row();
+    let store_key = store_key(row, key);
+    let Txn { mut compares, mut ops } = more;
+    let mut encoded = Bytes::new();
+    match &change {
+        Change::Create(value) => {
+            encoded = encode(value)?;
+            compares.insert(0, Compare::Absent(store_key.clone()));
+        }
+        Change::Update(value, expected) => {
+            encoded = encode(value)?;
+            compares.insert(0, Compare::Modified(store_key.clone(), *expected));
+        }
+        Change::Delete(expected) => compares.insert(0, Compare::Modified(store_key.clone(), *expected)),
+    }
+    let is_delete = matches!(change, Change::Delete(_));
+    let is_event = row.group.is_empty() && row.plural == "events";
+    let ttl = is_event.then_some(EVENT_TTL);
+    ops.insert(
+        0,
+        if is_delete {
+            Op::Delete { key: store_key.clone() }
+        } else {
+            Op::Put { key: store_key.clone(), value: encoded.clone(), ttl }
+        },
+    );
+    if !is_event && row.plural != "leases" {
+        let rest = &store_key[OBJECTS.len()..];
+        let key = [PROVENANCE.as_bytes(), rest].concat().into();
+        ops.push(Op::Put { key, value: provenance(call), ttl: is_delete.then_some(PROVENANCE_OF_DELETES) });
+    }
+    let revision = match call.server.store.transact(Txn { compares, ops }).await {
+        Ok(revision) => revision,
+        Err(StoreError::Conflict { key, actual }) if key == store_key => return Err(WriteError::Raced { actual }),
+        Err(StoreError::Conflict { .. } | StoreError::Ceiling { .. }) => return Err(WriteError::Taken),
+        Err(error) => return Err(WriteError::Failed(store_failure(&error))),
+    };
+    // A failure to follow is not a failure to write: the change is on disk.
+    if call.server.memory.wait_for(revision).await.is_err() {
+        tracing::warn!(%revision, "memory lags behind the store");
+    }
+    if let Change::Delete(_) = change {
+        return Ok(Arc::new(Object { key: key.clone(), revision, bytes: Bytes::new(), meta: Default::default() }));
+    }
+    let object = Object::load(row, key.clone(), &encoded, revision);
+    object.map(Arc::new).map_err(|error| WriteError::Failed(Status::internal(error)))
+}
+
+fn encode(value: &Value) -> Result<Bytes, WriteError> {
+    let encoded = object::encode(value);
+    if encoded.len() > OBJECT_LIMIT_BYTES {
+        return Err(WriteError::Failed(Status::request_entity_too_large(OBJECT_LIMIT_BYTES)));
+    }
+    Ok(encoded)
+}
+
+/// Who wrote, when, with what, and what made them: kept for as long as the version lives.
+fn provenance(call: &Call<'_>) -> Bytes {
+    let mut record = json!({
+        "time": api::time::to_micros(call.now()), "verb": call.info().verb, "user": call.user().name,
+        "userAgent": call.user_agent(),
+    });
+    if let Some(cause) = call.cause() {
+        record["cause"] = cause.into();
+    }
+    if !call.info().subresource.is_empty() {
+        record["subresource"] = call.info().subresource.as_str().into();
+    }
+    record.to_string().into()
+}
+
+/// What a client is told when the store did not do its part.
+pub fn store_failure(error: &StoreError) -> Status {
+    match error {
+        StoreError::Compacted { .. } => Status::expired("The resourceVersion for the provided list is too old."),
+        StoreError::Future { requested, current } => Status::resource_version_too_large(requested.0, current.0),
+        StoreError::NoSpace(_) => Status::new(507, "InternalError", error.to_string()),
+        StoreError::Unknown(_) => Status::new(504, "Timeout", format!("Timeout: {error}")),
+        _ => Status::internal(error),
+    }
+}

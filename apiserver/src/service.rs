@@ -1,0 +1,200 @@
+//! The one path that every request takes: who asks, what for, whether they may, which row, which operation.
+//!
+//! Upstream: apiserver/pkg/server/config.go (DefaultBuildHandlerChain), apiserver/pkg/endpoints/installer.go
+//! Left out: priority and fairness, audit, timeouts of mutating requests.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use api::status::Status;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use rustls::pki_types::CertificateDer;
+
+use crate::{
+    answer::{self, Format},
+    attributes::UserInfo,
+    authentication::{self, impersonation, review as token_review},
+    authorization::{Authorized, review},
+    body,
+    core::Core,
+    discovery,
+    operations::{self, call::Call},
+    request_info::{self, Query},
+    row::{Row, Scope, Subresource, Verbs},
+};
+
+/// Who is on the other end of a request.
+#[derive(Clone)]
+enum Identity {
+    /// Whoever the request's credentials say: the certificates of its connection, or its token.
+    Asked(Arc<Vec<CertificateDer<'static>>>),
+    /// A component in this process. Only [`ApiServer::service_as`] makes it: no connection can.
+    Own(Arc<UserInfo>),
+}
+
+/// The API server. Cheap to clone.
+#[derive(Clone)]
+pub struct ApiServer {
+    core: Arc<Core>,
+}
+
+/// The API server as a tower service, for one connection or one component in this process.
+#[derive(Clone)]
+pub struct Service {
+    core: Arc<Core>,
+    identity: Identity,
+}
+
+impl ApiServer {
+    pub fn new(core: Arc<Core>) -> ApiServer {
+        ApiServer { core }
+    }
+
+    /// The service as a component of this process sees it: authenticated as `user`, authorized and admitted like all.
+    pub fn service_as(&self, user: UserInfo) -> Service {
+        Service { core: self.core.clone(), identity: Identity::Own(Arc::new(user)) }
+    }
+
+    /// The service for a connection whose client showed (and proved) these certificates, leaf first.
+    pub fn service_for(&self, certificates: Arc<Vec<CertificateDer<'static>>>) -> Service {
+        Service { core: self.core.clone(), identity: Identity::Asked(certificates) }
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Service
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<axum::BoxError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Service { core, identity } = self.clone();
+        Box::pin(async move { Ok(handle(&core, identity, request.map(Body::new)).await) })
+    }
+}
+
+async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Response<Body> {
+    serve(core, identity, request).await.unwrap_or_else(|status| answer::failure(&status))
+}
+
+async fn serve(core: &Core, identity: Identity, request: Request<Body>) -> Result<Response<Body>, Status> {
+    let (mut parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let info = request_info::parse(&parts.method, parts.uri.path(), &query);
+    let info = Arc::new(info.ok_or_else(Status::no_such_path)?);
+    let user = match identity {
+        Identity::Own(user) => user,
+        Identity::Asked(certificates) => {
+            let authorization = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+            let known = core.authenticator.authenticate(&certificates, authorization, jiff::Timestamp::now())?;
+            known.or_else(|| authentication::anonymous(&info)).ok_or_else(Status::unauthorized)?
+        }
+    };
+    let user = impersonation::effective_user(&core.authorizer, user, &mut parts.headers)?;
+    let authorized = core.authorizer.permit(&user, &info)?;
+    if !info.is_resource {
+        return discovery::answer(core, &info, &parts.headers);
+    }
+    let row = core.registry.served(&info.group, &info.version, &info.resource).ok_or_else(Status::no_such_path)?;
+    operate(core, row, &authorized, &query, &parts, body).await
+}
+
+/// Finds the operation: the verb, on the main resource or one of the row's subresources.
+async fn operate(
+    core: &Core,
+    row: &Arc<Row>,
+    authorized: &Authorized,
+    query: &Query,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Result<Response<Body>, Status> {
+    let info = authorized.info();
+    let subresource = match info.subresource.as_str() {
+        "" => None,
+        name => {
+            Some(row.subresources.iter().copied().find(|each| each.name() == name).ok_or_else(Status::no_such_path)?)
+        }
+    };
+    check_scope(row, authorized)?;
+    let format = Format::negotiate(&parts.headers, query)?;
+    let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
+    let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
+    let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
+    if row.verbs == Verbs::CreateOnly {
+        return review(&call, body::Request::read(&parts.headers, body).await?);
+    }
+    let read = body::Request::read(&parts.headers, body);
+    match (info.verb, subresource) {
+        ("get", Some(Subresource::Scale)) => operations::subresource::scale(&call, None).await,
+        ("update" | "patch", Some(Subresource::Scale)) => {
+            operations::subresource::scale(&call, Some(read.await?)).await
+        }
+        ("create", Some(Subresource::Binding)) => operations::subresource::bind(&call, read.await?).await,
+        ("create", Some(Subresource::Token)) => operations::subresource::token(&call, read.await?).await,
+        (verb, subresource) if operations::update::takes_whole_object(subresource) => match verb {
+            "get" if parts.method == http::Method::GET => operations::get::get(&call).await,
+            "update" => operations::update::update(&call, read.await?).await,
+            "patch" => operations::patch::patch(&call, read.await?).await,
+            _ if subresource.is_some() => Err(Status::method_not_allowed()),
+            "list" if parts.method == http::Method::GET => operations::list::list(&call).await,
+            "watch" => operations::watch::watch(&call).await,
+            "create" if info.name.is_empty() => operations::create::create(&call, read.await?).await,
+            "delete" => operations::delete::delete(&call, read.await?).await,
+            "deletecollection" if row.verbs == Verbs::All => {
+                operations::delete::delete_collection(&call, read.await?).await
+            }
+            _ => Err(Status::method_not_allowed()),
+        },
+        _ => Err(Status::method_not_allowed()),
+    }
+}
+
+/// A namespaced object is named within a namespace, one of the cluster is not.
+fn check_scope(row: &Row, authorized: &Authorized) -> Result<(), Status> {
+    let info = authorized.info();
+    match row.scope {
+        Scope::Cluster if !info.namespace.is_empty() && row.kind != "Namespace" => Err(Status::no_such_path()),
+        Scope::Namespaced if info.namespace.is_empty() => match info.verb {
+            "list" | "watch" => Ok(()),
+            "create" | "deletecollection" => Err(Status::method_not_allowed()),
+            _ => Err(Status::no_such_path()),
+        },
+        _ => Ok(()),
+    }
+}
+
+/// The resources that are only asked, never stored.
+fn review(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    if call.info().verb != "create" {
+        return Err(Status::method_not_allowed());
+    }
+    let mut warnings = body::Warnings::default();
+    let sent = body::object(call, &body, operations::options::FieldValidation::Warn, &mut warnings)?;
+    let (core, user) = (call.server, call.user());
+    let answered = match call.row.plural.as_ref() {
+        "subjectaccessreviews" => review::subject_access_review(&core.authorizer, &sent)?,
+        "selfsubjectaccessreviews" => review::self_subject_access_review(&core.authorizer, user, &sent)?,
+        "localsubjectaccessreviews" => {
+            review::local_subject_access_review(&core.authorizer, &call.info().namespace, &sent)?
+        }
+        "selfsubjectrulesreviews" => review::self_subject_rules_review(&core.authorizer, user, &sent)?,
+        "tokenreviews" => token_review::token_review(&core.authenticator, &sent, call.now())?,
+        "selfsubjectreviews" => token_review::self_subject_review(user, &sent),
+        _ => return Err(Status::no_such_path()),
+    };
+    Ok(warnings.put_on(answer::value(201, call.format, &answered)))
+}
