@@ -1,7 +1,7 @@
 //! `skiff-apiserver`: the API server as a process of its own.
 //!
 //! Upstream: cmd/kube-apiserver
-//! Left out: etcd and the embedded store; `--store memory` is the only one yet.
+//! Left out: the embedded store.
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
@@ -17,6 +17,10 @@ use apiserver::{
 };
 use clap::Parser;
 use component::{flags::Component, serve};
+use store::{
+    Store,
+    etcd::{self, Etcd},
+};
 
 /// The Kubernetes API server of skiff.
 #[derive(Parser)]
@@ -52,8 +56,17 @@ struct Flags {
     service_account_key_file: Vec<PathBuf>,
     #[arg(long)]
     service_account_signing_key_file: Option<PathBuf>,
-    /// Where objects are kept.
-    #[arg(long, default_value = "memory", value_parser = ["memory"])]
+    /// The etcd members that objects are kept in: https://HOST:PORT, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    etcd_servers: Vec<String>,
+    #[arg(long, requires_all = ["etcd_certfile", "etcd_keyfile"])]
+    etcd_cafile: Option<PathBuf>,
+    #[arg(long)]
+    etcd_certfile: Option<PathBuf>,
+    #[arg(long)]
+    etcd_keyfile: Option<PathBuf>,
+    /// `etcd`, or `memory` for a cluster to throw away.
+    #[arg(long, default_value = "etcd", value_parser = ["etcd", "memory"])]
     store: String,
     #[command(flatten)]
     log: component::logging::LogFlags,
@@ -65,7 +78,8 @@ async fn main() -> anyhow::Result<()> {
     component::logging::init(&flags.log);
     component::install_crypto_provider();
     let shutdown = component::shutdown::on_signal()?;
-    let api_server = server::open(config(&flags)?, Arc::new(store::memory::Memory::new()), shutdown.clone()).await?;
+    let store = open_store(&flags).await?;
+    let api_server = server::open(config(&flags)?, store, shutdown.clone()).await?;
     let files = flags.tls_cert_file.clone().zip(flags.tls_private_key_file.clone());
     let files = files.map(|(certificate, key)| serve::TlsFiles { certificate, key });
     let clients = flags.client_ca_file.clone().map(serve::ClientCertificates::VerifiedAgainst);
@@ -80,8 +94,29 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+async fn open_store(flags: &Flags) -> anyhow::Result<Arc<dyn Store>> {
+    if flags.store == "memory" {
+        return Ok(Arc::new(store::memory::Memory::new()));
+    }
+    anyhow::ensure!(
+        !flags.etcd_servers.is_empty(),
+        "--etcd-servers is missing: name etcd's addresses, or use --store memory"
+    );
+    let mut config = etcd::Config::new(&flags.etcd_servers);
+    if let (Some(ca), Some(certificate), Some(key)) = (&flags.etcd_cafile, &flags.etcd_certfile, &flags.etcd_keyfile) {
+        config.tls = Some(etcd::Tls { ca: read(ca)?, certificate: read(certificate)?, key: read(key)? });
+    }
+    let etcd = Etcd::connect(config)
+        .await
+        .with_context(|| format!("can't reach etcd at {}", flags.etcd_servers.join(", ")))?;
+    Ok(Arc::new(etcd))
+}
+
 fn config(flags: &Flags) -> anyhow::Result<server::Config> {
-    let read = |path: &PathBuf| std::fs::read(path).with_context(|| format!("can't read {}", path.display()));
     let tokens = flags.token_auth_file.as_ref().map(read).transpose()?.unwrap_or_default();
     let mut verification_keys = Vec::new();
     for path in &flags.service_account_key_file {
