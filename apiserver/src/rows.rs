@@ -42,8 +42,8 @@ fn namespaced(group: &'static str, version: &'static str, kind: &'static str, pl
         categories: Vec::new(),
         verbs: Verbs::All,
         subresources: Vec::new(),
-        columns: print::columns(print::NAME_AND_CREATION),
-        cells: print::name_and_creation,
+        columns: print::columns(print::NAME_AND_CREATION.headings),
+        cells: print::NAME_AND_CREATION.cells,
         selectable_fields: Vec::new(),
         delete_answer: DeleteAnswer::Status,
         graceful_deletion: false,
@@ -57,6 +57,15 @@ fn namespaced(group: &'static str, version: &'static str, kind: &'static str, pl
 /// As [`namespaced`], outside of namespaces.
 fn cluster_scoped(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str) -> Row {
     Row { scope: Scope::Cluster, ..namespaced(group, version, kind, plural) }
+}
+
+impl Row {
+    /// The row with columns of its own.
+    fn shown_as(mut self, table: print::Table) -> Row {
+        self.columns = print::columns(table.headings);
+        self.cells = table.cells;
+        self
+    }
 }
 
 /// A resource that can only be created and is never stored: bindings and reviews.

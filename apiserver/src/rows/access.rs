@@ -3,14 +3,9 @@
 //! Upstream: pkg/registry/{rbac,certificates,authentication,authorization}/rest
 //! Left out: cluster trust bundles (beta).
 
-use std::sync::Arc;
+use crate::row::{Row, Subresource::*};
 
-use crate::{
-    row::{Row, Subresource::*},
-    strategy::rbac::Rbac,
-};
-
-use super::{cluster_scoped, create_only, field, names, namespaced};
+use super::{cluster_scoped, create_only, field, names, namespaced, print};
 
 const RBAC: &str = "rbac.authorization.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
@@ -18,16 +13,19 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        rbac(namespaced(RBAC, "v1", "Role", "roles")),
-        rbac(namespaced(RBAC, "v1", "RoleBinding", "rolebindings")),
-        rbac(cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles")),
-        rbac(cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")),
+        Row { create_on_update: true, ..namespaced(RBAC, "v1", "Role", "roles") },
+        Row { create_on_update: true, ..namespaced(RBAC, "v1", "RoleBinding", "rolebindings") }
+            .shown_as(print::access::BINDINGS),
+        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles") },
+        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings") }
+            .shown_as(print::access::BINDINGS),
         Row {
             short_names: names(&["csr"]),
             subresources: vec![Status, Approval],
             selectable_fields: vec![field!("spec.signerName")],
             ..cluster_scoped("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
-        },
+        }
+        .shown_as(print::access::CERTIFICATE_SIGNING_REQUESTS),
         create_only(cluster_scoped(AUTHENTICATION, "v1", "TokenReview", "tokenreviews")),
         create_only(cluster_scoped(AUTHENTICATION, "v1", "SelfSubjectReview", "selfsubjectreviews")),
         create_only(namespaced(AUTHORIZATION, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews")),
@@ -35,8 +33,4 @@ pub(super) fn rows() -> Vec<Row> {
         create_only(cluster_scoped(AUTHORIZATION, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews")),
         create_only(cluster_scoped(AUTHORIZATION, "v1", "SubjectAccessReview", "subjectaccessreviews")),
     ]
-}
-
-fn rbac(row: Row) -> Row {
-    Row { create_on_update: true, strategy: Arc::new(Rbac), ..row }
 }

@@ -10,7 +10,7 @@ use crate::{
     strategy::{config_map, endpoints, namespace, node, pod, secret, service},
 };
 
-use super::{all, cluster_scoped, create_only, field, names, namespaced, text_or};
+use super::{all, cluster_scoped, create_only, field, names, namespaced, print, text_or};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -23,29 +23,34 @@ pub(super) fn rows() -> Vec<Row> {
             selectable_fields: vec![field!("spec.clusterIP"), field!("spec.type")],
             strategy: Arc::new(service::Services),
             ..namespaced("", "v1", "Service", "services")
-        },
+        }
+        .shown_as(print::networking::SERVICES),
         Row {
             short_names: names(&["ep"]),
             create_on_update: true,
             strategy: Arc::new(endpoints::Endpoints),
             ..namespaced("", "v1", "Endpoints", "endpoints")
-        },
+        }
+        .shown_as(print::networking::ENDPOINTS),
         Row {
             short_names: names(&["cm"]),
             strategy: Arc::new(config_map::ConfigMaps),
             ..namespaced("", "v1", "ConfigMap", "configmaps")
-        },
+        }
+        .shown_as(print::core::CONFIG_MAPS),
         Row {
             selectable_fields: vec![field!("type")],
             strategy: Arc::new(secret::Secrets),
             ..namespaced("", "v1", "Secret", "secrets")
-        },
+        }
+        .shown_as(print::core::SECRETS),
         Row {
             short_names: names(&["sa"]),
             subresources: vec![Token],
             delete_answer: DeleteAnswer::Object,
             ..namespaced("", "v1", "ServiceAccount", "serviceaccounts")
-        },
+        }
+        .shown_as(print::core::SERVICE_ACCOUNTS),
         Row {
             short_names: names(&["ns"]),
             verbs: Verbs::NoDeleteCollection,
@@ -53,7 +58,8 @@ pub(super) fn rows() -> Vec<Row> {
             selectable_fields: vec![field!("name", "metadata.name"), field!("status.phase")],
             strategy: Arc::new(namespace::Namespaces),
             ..cluster_scoped("", "v1", "Namespace", "namespaces")
-        },
+        }
+        .shown_as(print::core::NAMESPACES),
         Row {
             short_names: names(&["no"]),
             subresources: vec![Status, Proxy],
@@ -63,21 +69,24 @@ pub(super) fn rows() -> Vec<Row> {
             }],
             strategy: Arc::new(node::Nodes),
             ..cluster_scoped("", "v1", "Node", "nodes")
-        },
+        }
+        .shown_as(print::nodes::NODES),
         Row {
             short_names: names(&["pv"]),
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
             selectable_fields: vec![field!("name", "metadata.name")],
             ..cluster_scoped("", "v1", "PersistentVolume", "persistentvolumes")
-        },
+        }
+        .shown_as(print::storage::PERSISTENT_VOLUMES),
         Row {
             short_names: names(&["pvc"]),
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
             selectable_fields: vec![field!("name", "metadata.name")],
             ..namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-        },
+        }
+        .shown_as(print::storage::PERSISTENT_VOLUME_CLAIMS),
         Row {
             short_names: names(&["rc"]),
             categories: all(),
@@ -87,8 +96,10 @@ pub(super) fn rows() -> Vec<Row> {
                 read: |object| text_or(object, "status.replicas", "0"),
             }],
             ..namespaced("", "v1", "ReplicationController", "replicationcontrollers")
-        },
-        Row { delete_answer: DeleteAnswer::Object, ..namespaced("", "v1", "PodTemplate", "podtemplates") },
+        }
+        .shown_as(print::workloads::REPLICATION_CONTROLLERS),
+        Row { delete_answer: DeleteAnswer::Object, ..namespaced("", "v1", "PodTemplate", "podtemplates") }
+            .shown_as(print::workloads::POD_TEMPLATES),
         Row {
             short_names: names(&["limits"]),
             create_on_update: true,
@@ -99,7 +110,8 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
             ..namespaced("", "v1", "ResourceQuota", "resourcequotas")
-        },
+        }
+        .shown_as(print::core::RESOURCE_QUOTAS),
         create_only(namespaced("", "v1", "Binding", "bindings")),
     ]
 }
@@ -138,4 +150,5 @@ fn pods() -> Row {
         strategy: Arc::new(pod::Pods),
         ..namespaced("", "v1", "Pod", "pods")
     }
+    .shown_as(print::pods::PODS)
 }

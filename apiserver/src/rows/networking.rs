@@ -10,7 +10,7 @@ use crate::{
     strategy::endpoints,
 };
 
-use super::{cluster_scoped, names, namespaced};
+use super::{cluster_scoped, names, namespaced, print};
 
 const NETWORKING: &str = "networking.k8s.io";
 
@@ -20,14 +20,19 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ing"]),
             subresources: vec![Status],
             ..namespaced(NETWORKING, "v1", "Ingress", "ingresses")
-        },
-        cluster_scoped(NETWORKING, "v1", "IngressClass", "ingressclasses"),
-        Row { short_names: names(&["netpol"]), ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies") },
-        Row { subresources: vec![Status], ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs") },
-        Row { short_names: names(&["ip"]), ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses") },
+        }
+        .shown_as(print::networking::INGRESSES),
+        cluster_scoped(NETWORKING, "v1", "IngressClass", "ingressclasses").shown_as(print::networking::INGRESS_CLASSES),
+        Row { short_names: names(&["netpol"]), ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies") }
+            .shown_as(print::networking::NETWORK_POLICIES),
+        Row { subresources: vec![Status], ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs") }
+            .shown_as(print::networking::SERVICE_CIDRS),
+        Row { short_names: names(&["ip"]), ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses") }
+            .shown_as(print::networking::IP_ADDRESSES),
         Row {
             strategy: Arc::new(endpoints::EndpointSlices),
             ..namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")
-        },
+        }
+        .shown_as(print::networking::ENDPOINT_SLICES),
     ]
 }

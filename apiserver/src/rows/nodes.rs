@@ -13,7 +13,7 @@ use crate::{
     strategy::{events, lease},
 };
 
-use super::{Fields, cluster_scoped, field, names, namespaced};
+use super::{Fields, cluster_scoped, field, names, namespaced, print};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -22,30 +22,35 @@ pub(super) fn rows() -> Vec<Row> {
             unconditional_update: false,
             strategy: Arc::new(lease::Leases),
             ..namespaced("coordination.k8s.io", "v1", "Lease", "leases")
-        },
+        }
+        .shown_as(print::nodes::LEASES),
         Row {
             create_on_update: true,
             unconditional_update: false,
             ..cluster_scoped("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
-        },
+        }
+        .shown_as(print::nodes::RUNTIME_CLASSES),
         Row {
             short_names: names(&["pc"]),
             ..cluster_scoped("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")
-        },
+        }
+        .shown_as(print::nodes::PRIORITY_CLASSES),
         Row {
             short_names: names(&["ev"]),
             create_on_update: true,
             selectable_fields: core_event_fields(),
             strategy: Arc::new(events::Events),
             ..namespaced("", "v1", "Event", "events")
-        },
+        }
+        .shown_as(print::nodes::EVENTS),
         Row {
             short_names: names(&["ev"]),
             create_on_update: true,
             selectable_fields: new_event_fields(),
             stored_as: Some(StoredAs { group: "", plural: "events", to_stored, from_stored, stored_label }),
             ..namespaced("events.k8s.io", "v1", "Event", "events")
-        },
+        }
+        .shown_as(print::nodes::NEW_EVENTS),
     ]
 }
 
@@ -91,7 +96,7 @@ const RENAMED: [(&str, &str); 7] = [
     ("deprecatedCount", "count"),
 ];
 
-fn to_stored(event: &mut Value) {
+pub(crate) fn to_stored(event: &mut Value) {
     let Some(fields) = event.as_object_mut() else { return };
     for (new, core) in RENAMED {
         rename(fields, new, core);

@@ -5,20 +5,25 @@
 
 use crate::row::{Row, Subresource::*};
 
-use super::{cluster_scoped, names, namespaced};
+use super::{cluster_scoped, names, namespaced, print};
 
 const STORAGE: &str = "storage.k8s.io";
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        Row { short_names: names(&["sc"]), ..cluster_scoped(STORAGE, "v1", "StorageClass", "storageclasses") },
-        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSIDriver", "csidrivers") },
-        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSINode", "csinodes") },
+        Row { short_names: names(&["sc"]), ..cluster_scoped(STORAGE, "v1", "StorageClass", "storageclasses") }
+            .shown_as(print::storage::STORAGE_CLASSES),
+        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSIDriver", "csidrivers") }
+            .shown_as(print::storage::CSI_DRIVERS),
+        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSINode", "csinodes") }
+            .shown_as(print::storage::CSI_NODES),
         Row {
             subresources: vec![Status],
             unconditional_update: false,
             ..cluster_scoped(STORAGE, "v1", "VolumeAttachment", "volumeattachments")
-        },
-        Row { unconditional_update: false, ..namespaced(STORAGE, "v1", "CSIStorageCapacity", "csistoragecapacities") },
+        }
+        .shown_as(print::storage::VOLUME_ATTACHMENTS),
+        Row { unconditional_update: false, ..namespaced(STORAGE, "v1", "CSIStorageCapacity", "csistoragecapacities") }
+            .shown_as(print::storage::CSI_STORAGE_CAPACITIES),
     ]
 }

@@ -10,7 +10,7 @@ use crate::{
     strategy::{deployment, replica_set},
 };
 
-use super::{all, names, namespaced, text_or};
+use super::{all, names, namespaced, print, text_or};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -20,7 +20,8 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status, Scale],
             strategy: Arc::new(deployment::Deployments),
             ..namespaced("apps", "v1", "Deployment", "deployments")
-        },
+        }
+        .shown_as(print::workloads::DEPLOYMENTS),
         Row {
             short_names: names(&["rs"]),
             categories: all(),
@@ -31,20 +32,24 @@ pub(super) fn rows() -> Vec<Row> {
             }],
             strategy: Arc::new(replica_set::ReplicaSets),
             ..namespaced("apps", "v1", "ReplicaSet", "replicasets")
-        },
+        }
+        .shown_as(print::workloads::REPLICA_SETS),
         Row {
             short_names: names(&["sts"]),
             categories: all(),
             subresources: vec![Status, Scale],
             ..namespaced("apps", "v1", "StatefulSet", "statefulsets")
-        },
+        }
+        .shown_as(print::workloads::STATEFUL_SETS),
         Row {
             short_names: names(&["ds"]),
             categories: all(),
             subresources: vec![Status],
             ..namespaced("apps", "v1", "DaemonSet", "daemonsets")
-        },
-        namespaced("apps", "v1", "ControllerRevision", "controllerrevisions"),
+        }
+        .shown_as(print::workloads::DAEMON_SETS),
+        namespaced("apps", "v1", "ControllerRevision", "controllerrevisions")
+            .shown_as(print::workloads::CONTROLLER_REVISIONS),
         Row {
             categories: all(),
             subresources: vec![Status],
@@ -53,24 +58,28 @@ pub(super) fn rows() -> Vec<Row> {
                 read: |object| text_or(object, "status.succeeded", "0"),
             }],
             ..namespaced("batch", "v1", "Job", "jobs")
-        },
+        }
+        .shown_as(print::workloads::JOBS),
         Row {
             short_names: names(&["cj"]),
             categories: all(),
             subresources: vec![Status],
             ..namespaced("batch", "v1", "CronJob", "cronjobs")
-        },
+        }
+        .shown_as(print::workloads::CRON_JOBS),
         Row {
             short_names: names(&["hpa"]),
             categories: all(),
             subresources: vec![Status],
             ..namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
-        },
+        }
+        .shown_as(print::workloads::HORIZONTAL_POD_AUTOSCALERS),
         Row {
             short_names: names(&["pdb"]),
             subresources: vec![Status],
             unconditional_update: false,
             ..namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
-        },
+        }
+        .shown_as(print::workloads::POD_DISRUPTION_BUDGETS),
     ]
 }
