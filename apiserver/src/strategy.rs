@@ -10,20 +10,36 @@
 //! No hook reads a clock, draws randomness or does I/O; what must be allocated (a cluster IP, a node port) is taken
 //! between admission and validation by the row's allocator.
 
+pub(crate) mod autoscaler;
+pub(crate) mod certificate_request;
+pub(crate) mod classes;
 pub(crate) mod config_map;
+pub(crate) mod cron_job;
+pub(crate) mod daemon_set;
 pub(crate) mod deployment;
+pub(crate) mod disruption_budget;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 mod filling;
+pub(crate) mod ingress;
+pub(crate) mod job;
 pub(crate) mod lease;
+pub(crate) mod limits;
 pub(crate) mod namespace;
+pub(crate) mod network_policy;
 pub(crate) mod node;
+pub(crate) mod persistent_volume;
+pub(crate) mod persistent_volume_claim;
 pub(crate) mod pod;
 mod pod_template;
 pub(crate) mod rbac;
 pub(crate) mod replica_set;
+pub(crate) mod replication_controller;
 pub(crate) mod secret;
 pub(crate) mod service;
+pub(crate) mod service_account;
+pub(crate) mod stateful_set;
+pub(crate) mod storage;
 
 use api::field::{Field, FieldError};
 use serde_json::Value;

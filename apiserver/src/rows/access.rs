@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/{rbac,certificates,authentication,authorization}/rest
 //! Left out: cluster trust bundles (beta).
 
-use crate::row::{Row, Subresource::*};
+use std::sync::Arc;
+
+use crate::{
+    row::{Row, Subresource::*},
+    strategy::{certificate_request, rbac},
+};
 
 use super::{cluster_scoped, create_only, field, names, namespaced, print};
 
@@ -13,16 +18,29 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        Row { create_on_update: true, ..namespaced(RBAC, "v1", "Role", "roles") },
-        Row { create_on_update: true, ..namespaced(RBAC, "v1", "RoleBinding", "rolebindings") }
-            .shown_as(print::access::BINDINGS),
-        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles") },
-        Row { create_on_update: true, ..cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings") }
-            .shown_as(print::access::BINDINGS),
+        Row { create_on_update: true, strategy: Arc::new(rbac::Roles), ..namespaced(RBAC, "v1", "Role", "roles") },
+        Row {
+            create_on_update: true,
+            strategy: Arc::new(rbac::Bindings),
+            ..namespaced(RBAC, "v1", "RoleBinding", "rolebindings")
+        }
+        .shown_as(print::access::BINDINGS),
+        Row {
+            create_on_update: true,
+            strategy: Arc::new(rbac::Roles),
+            ..cluster_scoped(RBAC, "v1", "ClusterRole", "clusterroles")
+        },
+        Row {
+            create_on_update: true,
+            strategy: Arc::new(rbac::Bindings),
+            ..cluster_scoped(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings")
+        }
+        .shown_as(print::access::BINDINGS),
         Row {
             short_names: names(&["csr"]),
             subresources: vec![Status, Approval],
             selectable_fields: vec![field!("spec.signerName")],
+            strategy: Arc::new(certificate_request::CertificateRequests),
             ..cluster_scoped("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
         }
         .shown_as(print::access::CERTIFICATE_SIGNING_REQUESTS),

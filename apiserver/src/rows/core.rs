@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use crate::{
     row::{DeleteAnswer, Row, Subresource::*, Verbs},
-    strategy::{config_map, endpoints, namespace, node, pod, secret, service},
+    strategy::{
+        config_map, endpoints, limits, namespace, node, persistent_volume, persistent_volume_claim, pod,
+        replication_controller, secret, service, service_account,
+    },
 };
 
 use super::{all, cluster_scoped, create_only, field, names, namespaced, print, text_or};
@@ -48,6 +51,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["sa"]),
             subresources: vec![Token],
             delete_answer: DeleteAnswer::Object,
+            strategy: Arc::new(service_account::ServiceAccounts),
             ..namespaced("", "v1", "ServiceAccount", "serviceaccounts")
         }
         .shown_as(print::core::SERVICE_ACCOUNTS),
@@ -76,6 +80,7 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
             selectable_fields: vec![field!("name", "metadata.name")],
+            strategy: Arc::new(persistent_volume::Volumes),
             ..cluster_scoped("", "v1", "PersistentVolume", "persistentvolumes")
         }
         .shown_as(print::storage::PERSISTENT_VOLUMES),
@@ -84,6 +89,7 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
             selectable_fields: vec![field!("name", "metadata.name")],
+            strategy: Arc::new(persistent_volume_claim::Claims),
             ..namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
         }
         .shown_as(print::storage::PERSISTENT_VOLUME_CLAIMS),
@@ -95,20 +101,27 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "status.replicas",
                 read: |object| text_or(object, "status.replicas", "0"),
             }],
+            strategy: Arc::new(replication_controller::ReplicationControllers),
             ..namespaced("", "v1", "ReplicationController", "replicationcontrollers")
         }
         .shown_as(print::workloads::REPLICATION_CONTROLLERS),
-        Row { delete_answer: DeleteAnswer::Object, ..namespaced("", "v1", "PodTemplate", "podtemplates") }
-            .shown_as(print::workloads::POD_TEMPLATES),
+        Row {
+            delete_answer: DeleteAnswer::Object,
+            strategy: Arc::new(replication_controller::PodTemplates),
+            ..namespaced("", "v1", "PodTemplate", "podtemplates")
+        }
+        .shown_as(print::workloads::POD_TEMPLATES),
         Row {
             short_names: names(&["limits"]),
             create_on_update: true,
+            strategy: Arc::new(limits::LimitRanges),
             ..namespaced("", "v1", "LimitRange", "limitranges")
         },
         Row {
             short_names: names(&["quota"]),
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
+            strategy: Arc::new(limits::ResourceQuotas),
             ..namespaced("", "v1", "ResourceQuota", "resourcequotas")
         }
         .shown_as(print::core::RESOURCE_QUOTAS),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     row::{Row, Subresource::*},
-    strategy::endpoints,
+    strategy::{endpoints, ingress, network_policy},
 };
 
 use super::{cluster_scoped, names, namespaced, print};
@@ -19,12 +19,21 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             short_names: names(&["ing"]),
             subresources: vec![Status],
+            strategy: Arc::new(ingress::Ingresses),
             ..namespaced(NETWORKING, "v1", "Ingress", "ingresses")
         }
         .shown_as(print::networking::INGRESSES),
-        cluster_scoped(NETWORKING, "v1", "IngressClass", "ingressclasses").shown_as(print::networking::INGRESS_CLASSES),
-        Row { short_names: names(&["netpol"]), ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies") }
-            .shown_as(print::networking::NETWORK_POLICIES),
+        Row {
+            strategy: Arc::new(ingress::IngressClasses),
+            ..cluster_scoped(NETWORKING, "v1", "IngressClass", "ingressclasses")
+        }
+        .shown_as(print::networking::INGRESS_CLASSES),
+        Row {
+            short_names: names(&["netpol"]),
+            strategy: Arc::new(network_policy::NetworkPolicies),
+            ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies")
+        }
+        .shown_as(print::networking::NETWORK_POLICIES),
         Row { subresources: vec![Status], ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs") }
             .shown_as(print::networking::SERVICE_CIDRS),
         Row { short_names: names(&["ip"]), ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses") }

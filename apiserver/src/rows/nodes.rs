@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     row::{Row, StoredAs},
-    strategy::{events, lease},
+    strategy::{classes, events, lease},
 };
 
 use super::{Fields, cluster_scoped, field, names, namespaced, print};
@@ -27,11 +27,13 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             create_on_update: true,
             unconditional_update: false,
+            strategy: Arc::new(classes::RuntimeClasses),
             ..cluster_scoped("node.k8s.io", "v1", "RuntimeClass", "runtimeclasses")
         }
         .shown_as(print::nodes::RUNTIME_CLASSES),
         Row {
             short_names: names(&["pc"]),
+            strategy: Arc::new(classes::PriorityClasses),
             ..cluster_scoped("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses")
         }
         .shown_as(print::nodes::PRIORITY_CLASSES),

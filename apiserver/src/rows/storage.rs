@@ -3,7 +3,12 @@
 //! Upstream: pkg/registry/storage/rest/storage_storage.go
 //! Left out: volume attributes classes.
 
-use crate::row::{Row, Subresource::*};
+use std::sync::Arc;
+
+use crate::{
+    row::{Row, Subresource::*},
+    strategy::storage,
+};
 
 use super::{cluster_scoped, names, namespaced, print};
 
@@ -11,15 +16,24 @@ const STORAGE: &str = "storage.k8s.io";
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
-        Row { short_names: names(&["sc"]), ..cluster_scoped(STORAGE, "v1", "StorageClass", "storageclasses") }
-            .shown_as(print::storage::STORAGE_CLASSES),
-        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSIDriver", "csidrivers") }
-            .shown_as(print::storage::CSI_DRIVERS),
+        Row {
+            short_names: names(&["sc"]),
+            strategy: Arc::new(storage::StorageClasses),
+            ..cluster_scoped(STORAGE, "v1", "StorageClass", "storageclasses")
+        }
+        .shown_as(print::storage::STORAGE_CLASSES),
+        Row {
+            unconditional_update: false,
+            strategy: Arc::new(storage::CsiDrivers),
+            ..cluster_scoped(STORAGE, "v1", "CSIDriver", "csidrivers")
+        }
+        .shown_as(print::storage::CSI_DRIVERS),
         Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSINode", "csinodes") }
             .shown_as(print::storage::CSI_NODES),
         Row {
             subresources: vec![Status],
             unconditional_update: false,
+            strategy: Arc::new(storage::VolumeAttachments),
             ..cluster_scoped(STORAGE, "v1", "VolumeAttachment", "volumeattachments")
         }
         .shown_as(print::storage::VOLUME_ATTACHMENTS),

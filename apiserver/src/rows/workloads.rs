@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     row::{Row, SelectableField, Subresource::*},
-    strategy::{deployment, replica_set},
+    strategy::{autoscaler, cron_job, daemon_set, deployment, disruption_budget, job, replica_set, stateful_set},
 };
 
 use super::{all, names, namespaced, print, text_or};
@@ -38,6 +38,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["sts"]),
             categories: all(),
             subresources: vec![Status, Scale],
+            strategy: Arc::new(stateful_set::StatefulSets),
             ..namespaced("apps", "v1", "StatefulSet", "statefulsets")
         }
         .shown_as(print::workloads::STATEFUL_SETS),
@@ -45,11 +46,15 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ds"]),
             categories: all(),
             subresources: vec![Status],
+            strategy: Arc::new(daemon_set::DaemonSets),
             ..namespaced("apps", "v1", "DaemonSet", "daemonsets")
         }
         .shown_as(print::workloads::DAEMON_SETS),
-        namespaced("apps", "v1", "ControllerRevision", "controllerrevisions")
-            .shown_as(print::workloads::CONTROLLER_REVISIONS),
+        Row {
+            strategy: Arc::new(stateful_set::ControllerRevisions),
+            ..namespaced("apps", "v1", "ControllerRevision", "controllerrevisions")
+        }
+        .shown_as(print::workloads::CONTROLLER_REVISIONS),
         Row {
             categories: all(),
             subresources: vec![Status],
@@ -57,6 +62,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "status.successful",
                 read: |object| text_or(object, "status.succeeded", "0"),
             }],
+            strategy: Arc::new(job::Jobs),
             ..namespaced("batch", "v1", "Job", "jobs")
         }
         .shown_as(print::workloads::JOBS),
@@ -64,6 +70,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["cj"]),
             categories: all(),
             subresources: vec![Status],
+            strategy: Arc::new(cron_job::CronJobs),
             ..namespaced("batch", "v1", "CronJob", "cronjobs")
         }
         .shown_as(print::workloads::CRON_JOBS),
@@ -71,6 +78,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["hpa"]),
             categories: all(),
             subresources: vec![Status],
+            strategy: Arc::new(autoscaler::Autoscalers),
             ..namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
         }
         .shown_as(print::workloads::HORIZONTAL_POD_AUTOSCALERS),
@@ -78,6 +86,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["pdb"]),
             subresources: vec![Status],
             unconditional_update: false,
+            strategy: Arc::new(disruption_budget::DisruptionBudgets),
             ..namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
         }
         .shown_as(print::workloads::POD_DISRUPTION_BUDGETS),

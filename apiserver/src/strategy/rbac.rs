@@ -1,13 +1,48 @@
-//! Roles and bindings: their names may be anything that can stand in a path, `system:node` for one.
+//! Roles and bindings.
 //!
-//! Upstream: pkg/registry/rbac/{role,clusterrole,rolebinding,clusterrolebinding}/strategy.go, pkg/apis/rbac/validation
-//! Left out: the validation of rules, subjects and role references.
+//! Upstream: pkg/registry/rbac/*/strategy.go, pkg/apis/rbac/v1/defaults.go
+//! Left out: the escalation check, which authorization does.
 
-use super::{NameRule, Strategy};
+use serde_json::Value;
 
-pub struct Rbac;
+use super::{
+    NameRule, Strategy,
+    filling::{fill_text, object_in, objects_in},
+};
 
-impl Strategy for Rbac {
+const GROUP: &str = "rbac.authorization.k8s.io";
+
+/// Roles and ClusterRoles.
+pub(crate) struct Roles;
+
+impl Strategy for Roles {
+    fn defaults(&self, object: &mut Value) {
+        if let Some(fields) = object.as_object_mut() {
+            fields.entry("rules").or_insert(Value::Null);
+        }
+    }
+
+    fn name_rule(&self) -> NameRule {
+        NameRule::PathSegment
+    }
+}
+
+/// RoleBindings and ClusterRoleBindings.
+pub(crate) struct Bindings;
+
+impl Strategy for Bindings {
+    fn defaults(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        if let Some(role) = object_in(fields, "roleRef") {
+            fill_text(role, "apiGroup", GROUP);
+        }
+        for subject in objects_in(fields, "subjects") {
+            if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
+                fill_text(subject, "apiGroup", GROUP);
+            }
+        }
+    }
+
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
     }

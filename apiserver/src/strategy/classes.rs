@@ -1,0 +1,35 @@
+//! PriorityClasses and RuntimeClasses.
+//!
+//! Upstream: pkg/registry/{scheduling/priorityclass,node/runtimeclass}/strategy.go, pkg/apis/scheduling/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::Value;
+
+use super::{
+    Generation, Strategy,
+    filling::{canonical_quantities, fill, object_in},
+};
+
+pub(crate) struct PriorityClasses;
+
+impl Strategy for PriorityClasses {
+    fn defaults(&self, object: &mut Value) {
+        if let Some(fields) = object.as_object_mut() {
+            fill(fields, "preemptionPolicy", "PreemptLowerPriority");
+        }
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}
+
+pub(crate) struct RuntimeClasses;
+
+impl Strategy for RuntimeClasses {
+    fn defaults(&self, object: &mut Value) {
+        if let Some(overhead) = object.as_object_mut().and_then(|fields| object_in(fields, "overhead")) {
+            canonical_quantities(overhead, "podFixed");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! LimitRanges and ResourceQuotas.
+//!
+//! Upstream: pkg/registry/core/{limitrange,resourcequota}/strategy.go, pkg/apis/core/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::{Value, json};
+
+use super::{
+    Strategy,
+    filling::{Fields, canonical_quantities, object_in, object_or_empty, objects_in, spec},
+    keep_status,
+};
+
+pub(crate) struct LimitRanges;
+
+impl Strategy for LimitRanges {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        for item in objects_in(spec, "limits") {
+            for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
+                canonical_quantities(item, list);
+            }
+            if item.get("type").is_some_and(|kind| kind == "Container") {
+                // What is not said follows from its neighbour: the default limit from the maximum, the default
+                // request from the default limit, or else from the minimum.
+                copy_missing(item, "max", "default");
+                copy_missing(item, "default", "defaultRequest");
+                copy_missing(item, "min", "defaultRequest");
+            }
+        }
+    }
+}
+
+fn copy_missing(item: &mut Fields, from: &str, to: &str) {
+    let Some(Value::Object(source)) = item.get(from).cloned() else { return };
+    let target = object_or_empty(item, to);
+    for (resource, quantity) in source {
+        target.entry(resource).or_insert(quantity);
+    }
+}
+
+pub(crate) struct ResourceQuotas;
+
+impl Strategy for ResourceQuotas {
+    fn defaults(&self, object: &mut Value) {
+        let Some(fields) = object.as_object_mut() else { return };
+        if let Some(spec) = object_in(fields, "spec") {
+            canonical_quantities(spec, "hard");
+        }
+        if let Some(status) = object_in(fields, "status") {
+            canonical_quantities(status, "hard");
+            canonical_quantities(status, "used");
+        }
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({});
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+    }
+}

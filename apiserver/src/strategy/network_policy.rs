@@ -1,0 +1,35 @@
+//! NetworkPolicies.
+//!
+//! Upstream: pkg/registry/networking/networkpolicy/strategy.go, pkg/apis/networking/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::{Value, json};
+
+use super::{
+    Generation, Strategy,
+    filling::{fill, lacks, objects_in, spec},
+};
+
+pub(crate) struct NetworkPolicies;
+
+impl Strategy for NetworkPolicies {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        for direction in ["ingress", "egress"] {
+            for rule in objects_in(spec, direction) {
+                for port in objects_in(rule, "ports") {
+                    fill(port, "protocol", "TCP");
+                }
+            }
+        }
+        // A policy is about incoming traffic, and about outgoing too when it has rules for that.
+        if lacks(spec, "policyTypes") {
+            let types = if lacks(spec, "egress") { json!(["Ingress"]) } else { json!(["Ingress", "Egress"]) };
+            spec.insert("policyTypes".to_owned(), types);
+        }
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}

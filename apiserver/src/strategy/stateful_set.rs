@@ -1,0 +1,62 @@
+//! StatefulSets, and ControllerRevisions beside them.
+//!
+//! Upstream: pkg/registry/apps/{statefulset,controllerrevision}/strategy.go, pkg/apis/apps/v1/defaults.go
+//! Left out: nothing.
+
+use serde_json::{Value, json};
+
+use super::{
+    Generation, Strategy,
+    filling::{fill, fill_text, object_or_empty, spec},
+    keep_status,
+    persistent_volume_claim::claim,
+    pod_template,
+};
+
+pub(crate) struct StatefulSets;
+
+impl Strategy for StatefulSets {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        fill_text(spec, "podManagementPolicy", "OrderedReady");
+        let strategy = object_or_empty(spec, "updateStrategy");
+        if strategy.get("type").is_none_or(|kind| kind == "") {
+            fill_text(strategy, "type", "RollingUpdate");
+            object_or_empty(strategy, "rollingUpdate");
+        }
+        if strategy["type"] == "RollingUpdate"
+            && let Some(rolling) = strategy.get_mut("rollingUpdate").and_then(Value::as_object_mut)
+        {
+            fill(rolling, "partition", 0);
+        }
+        let retention = object_or_empty(spec, "persistentVolumeClaimRetentionPolicy");
+        fill_text(retention, "whenDeleted", "Retain");
+        fill_text(retention, "whenScaled", "Retain");
+        fill(spec, "replicas", 1);
+        fill(spec, "revisionHistoryLimit", 10);
+        pod_template::defaults(spec, "template");
+        for template in spec.get_mut("volumeClaimTemplates").and_then(Value::as_array_mut).into_iter().flatten() {
+            claim(template);
+            if let Some(fields) = template.as_object_mut() {
+                fill_text(fields, "kind", "PersistentVolumeClaim");
+                fill_text(fields, "apiVersion", "v1");
+            }
+        }
+    }
+
+    fn prepare_for_create(&self, object: &mut Value) {
+        object["status"] = json!({"replicas": 0, "availableReplicas": 0});
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, current: &Value) {
+        keep_status(object, current);
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::OnSpecChange
+    }
+}
+
+pub(crate) struct ControllerRevisions;
+
+impl Strategy for ControllerRevisions {}
