@@ -15,6 +15,7 @@ use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
 
 use crate::{
@@ -88,11 +89,25 @@ where
 }
 
 async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Response<Body> {
-    serve(core, identity, request).await.unwrap_or_else(|status| answer::failure(&status))
+    let (parts, body) = request.into_parts();
+    let mut body = Some(body);
+    let answered = serve(core, identity, parts, &mut body).await;
+    // A body that nobody wanted is read all the same, within a limit, or HTTP/1 would close the connection.
+    if let Some(unread) = body {
+        let _ = http_body_util::Limited::new(unread, UNREAD_LIMIT_BYTES).collect().await;
+    }
+    answered.unwrap_or_else(|status| answer::failure(&status))
 }
 
-async fn serve(core: &Core, identity: Identity, request: Request<Body>) -> Result<Response<Body>, Status> {
-    let (mut parts, body) = request.into_parts();
+/// As much as Go's server reads of a body that its handler left.
+const UNREAD_LIMIT_BYTES: usize = 256 << 10;
+
+async fn serve(
+    core: &Core,
+    identity: Identity,
+    mut parts: http::request::Parts,
+    body: &mut Option<Body>,
+) -> Result<Response<Body>, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = request_info::parse(&parts.method, parts.uri.path(), &query);
     let info = Arc::new(info.ok_or_else(Status::no_such_path)?);
@@ -120,7 +135,7 @@ async fn operate(
     authorized: &Authorized,
     query: &Query,
     parts: &http::request::Parts,
-    body: Body,
+    body: &mut Option<Body>,
 ) -> Result<Response<Body>, Status> {
     let info = authorized.info();
     let subresource = match info.subresource.as_str() {
@@ -134,28 +149,28 @@ async fn operate(
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
+    let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
     if row.verbs == Verbs::CreateOnly {
-        return review(&call, body::Request::read(&parts.headers, body).await?);
+        return review(&call, body().await?);
     }
-    let read = body::Request::read(&parts.headers, body);
     match (info.verb, subresource) {
         ("get", Some(Subresource::Scale)) => operations::subresource::scale(&call, None).await,
         ("update" | "patch", Some(Subresource::Scale)) => {
-            operations::subresource::scale(&call, Some(read.await?)).await
+            operations::subresource::scale(&call, Some(body().await?)).await
         }
-        ("create", Some(Subresource::Binding)) => operations::subresource::bind(&call, read.await?).await,
-        ("create", Some(Subresource::Token)) => operations::subresource::token(&call, read.await?).await,
+        ("create", Some(Subresource::Binding)) => operations::subresource::bind(&call, body().await?).await,
+        ("create", Some(Subresource::Token)) => operations::subresource::token(&call, body().await?).await,
         (verb, subresource) if operations::update::takes_whole_object(subresource) => match verb {
             "get" if parts.method == http::Method::GET => operations::get::get(&call).await,
-            "update" => operations::update::update(&call, read.await?).await,
-            "patch" => operations::patch::patch(&call, read.await?).await,
+            "update" => operations::update::update(&call, body().await?).await,
+            "patch" => operations::patch::patch(&call, body().await?).await,
             _ if subresource.is_some() => Err(Status::method_not_allowed()),
             "list" if parts.method == http::Method::GET => operations::list::list(&call).await,
             "watch" => operations::watch::watch(&call).await,
-            "create" if info.name.is_empty() => operations::create::create(&call, read.await?).await,
-            "delete" => operations::delete::delete(&call, read.await?).await,
+            "create" if info.name.is_empty() => operations::create::create(&call, body().await?).await,
+            "delete" => operations::delete::delete(&call, body().await?).await,
             "deletecollection" if row.verbs == Verbs::All => {
-                operations::delete::delete_collection(&call, read.await?).await
+                operations::delete::delete_collection(&call, body().await?).await
             }
             _ => Err(Status::method_not_allowed()),
         },
