@@ -7,6 +7,7 @@
 pub mod flags;
 pub mod kubeconfig;
 pub mod logging;
+pub mod notify;
 pub mod pki;
 pub mod serve;
 pub mod shutdown;
