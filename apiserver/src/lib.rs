@@ -9,6 +9,7 @@ pub mod attributes;
 pub mod authentication;
 pub mod authorization;
 pub mod body;
+mod bootstrap;
 pub mod core;
 pub mod discovery;
 pub mod memory;

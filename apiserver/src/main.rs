@@ -30,6 +30,9 @@ struct Flags {
     bind_address: IpAddr,
     #[arg(long, default_value_t = 6443)]
     secure_port: u16,
+    /// Where pods reach this server: the endpoint of the Service `kubernetes`.
+    #[arg(long)]
+    advertise_address: Option<IpAddr>,
     /// Serving certificate and key; without them one is made at start.
     #[arg(long, requires = "tls_private_key_file")]
     tls_cert_file: Option<PathBuf>,
@@ -90,6 +93,7 @@ async fn main() -> anyhow::Result<()> {
     let listener =
         listener.with_context(|| format!("can't listen on {}:{}; is the port in use?", address.0, address.1))?;
     tracing::info!(address = %listener.local_addr()?, "serving");
+    component::notify::ready();
     serve::serve(listener, tls, server::router(api_server), shutdown).await?;
     Ok(())
 }
@@ -137,6 +141,7 @@ fn config(flags: &Flags) -> anyhow::Result<server::Config> {
         enabled_admission_plugins: flags.enable_admission_plugins.clone(),
         disabled_admission_plugins: flags.disable_admission_plugins.clone(),
         service_range: flags.service_cluster_ip_range,
+        advertised: flags.advertise_address.map(|address| (address, flags.secure_port).into()),
         issuers,
         verification_keys,
         issuer,

@@ -32,6 +32,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address:?}"))?;
     let tls = serve::server_config(None, "localhost", &ClientCertificates::NotAsked)?;
     let routes = serve::health_routes(Health::default()).merge(serve::metrics_routes(Arc::new(Mutex::default()), None));
+    component::notify::ready();
     let serving = serve::serve(listener, tls, routes, shutdown.clone());
     let (served, ran) = tokio::join!(serving, run(config, client, clients, shutdown.clone()));
     served?;

@@ -40,5 +40,6 @@ async fn main() -> anyhow::Result<()> {
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| config.client_connection.kubeconfig.clone().into());
     let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
     let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
+    component::notify::ready();
     scheduler::run(config, client, component::shutdown::on_signal()?).await
 }

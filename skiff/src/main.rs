@@ -1,1 +1,81 @@
-fn main() {}
+//! `skiff`: makes, stops and examines a cluster on this machine.
+//!
+//! Upstream: kubeadm, and what minikube and kind are for
+//! Left out: other nodes.
+
+mod commands;
+mod containerd;
+mod credentials;
+mod layout;
+mod parts;
+mod pause_image;
+mod process;
+mod progress;
+mod settings;
+mod user_kubeconfig;
+mod workload;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use component::logging::LogFlags;
+
+use commands::{delete, doctor, down, up};
+use layout::Layout;
+
+/// A Kubernetes cluster on this machine.
+#[derive(Parser)]
+#[command(name = "skiff", version = component::version::GIT_VERSION)]
+struct Flags {
+    /// The cluster's name, when there is more than one on this machine.
+    #[arg(long, global = true, default_value = "skiff", env = "SKIFF_NAME")]
+    name: String,
+    #[command(flatten)]
+    logs: LogFlags,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make the cluster run: from nothing, after `down`, after a reboot.
+    Up(up::Flags),
+    /// Stop the cluster and keep its state.
+    Down(down::Flags),
+    /// Stop the cluster and remove everything of it from this machine.
+    Delete(delete::Flags),
+    /// What would keep a cluster from working here, each with its fix.
+    Doctor(doctor::Flags),
+    /// Print a shell's completion script.
+    #[command(after_help = "Example:\n  skiff completion bash > /etc/bash_completion.d/skiff")]
+    Completion { shell: clap_complete::Shell },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse();
+    component::install_crypto_provider();
+    match run(&flags).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(3),
+        Err(error) => {
+            eprintln!("skiff: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the command; false when what it looked at is not as it should be.
+async fn run(flags: &Flags) -> anyhow::Result<bool> {
+    let layout = Layout::of(&flags.name)?;
+    match &flags.command {
+        Command::Up(up) => up::run(&layout, up).await?,
+        Command::Down(_) => down::run(&layout).await?,
+        Command::Delete(_) => delete::run(&layout).await?,
+        Command::Doctor(doctor) => return doctor::run(&layout, doctor),
+        Command::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Flags::command(), "skiff", &mut std::io::stdout());
+        }
+    }
+    Ok(true)
+}

@@ -20,6 +20,7 @@ async fn api_server() -> ApiServer {
         enabled_admission_plugins: Vec::new(),
         disabled_admission_plugins: vec!["ServiceAccount".into()],
         service_range: "10.96.0.0/16".parse().unwrap(),
+        advertised: None,
         issuers: Vec::new(),
         verification_keys: Vec::new(),
         issuer: None,

@@ -1,0 +1,6 @@
+//! The commands of `skiff`, a file each.
+
+pub mod delete;
+pub mod doctor;
+pub mod down;
+pub mod up;

@@ -1,0 +1,35 @@
+//! `skiff delete`: stops the cluster and removes everything that it ever put on this machine.
+//!
+//! Upstream: cmd/kubeadm/app/cmd/reset.go
+//! Left out: a question first: the command's name says what it does.
+
+use crate::{
+    commands::down,
+    layout::Layout,
+    progress::step,
+    settings::Settings,
+    user_kubeconfig,
+    workload::{remove_folder, unmount_below},
+};
+
+#[derive(Debug, clap::Args)]
+pub struct Flags {}
+
+pub async fn run(layout: &Layout) -> anyhow::Result<()> {
+    if let Some(settings) = Settings::read(&layout.settings()).unwrap_or_default() {
+        down::stop(layout, &settings).await?;
+    }
+    step("rules, mounts, files", async { clean(layout) }).await?;
+    if let Some(words) = user_kubeconfig::remove(layout)? {
+        println!("{words}");
+    }
+    Ok(())
+}
+
+fn clean(layout: &Layout) -> anyhow::Result<()> {
+    for folder in [&layout.run, &layout.state, &layout.config] {
+        unmount_below(folder)?;
+        remove_folder(folder)?;
+    }
+    Ok(())
+}
