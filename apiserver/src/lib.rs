@@ -12,6 +12,7 @@ pub mod body;
 mod bootstrap;
 pub mod core;
 pub mod discovery;
+pub mod flags;
 pub mod memory;
 pub mod object;
 pub mod objects;

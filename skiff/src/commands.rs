@@ -3,4 +3,6 @@
 pub mod delete;
 pub mod doctor;
 pub mod down;
+pub mod kubeconfig;
+pub mod status;
 pub mod up;

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use component::logging::LogFlags;
 
-use commands::{delete, doctor, down, up};
+use commands::{delete, doctor, down, kubeconfig, status, up};
 use layout::Layout;
 
 /// A Kubernetes cluster on this machine.
@@ -46,6 +46,10 @@ enum Command {
     Delete(delete::Flags),
     /// What would keep a cluster from working here, each with its fix.
     Doctor(doctor::Flags),
+    /// Which processes run, whether the node is Ready, how long certificates last.
+    Status(status::Flags),
+    /// Print the admin's kubeconfig.
+    Kubeconfig(kubeconfig::Flags),
     /// Print a shell's completion script.
     #[command(after_help = "Example:\n  skiff completion bash > /etc/bash_completion.d/skiff")]
     Completion { shell: clap_complete::Shell },
@@ -73,6 +77,8 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         Command::Down(_) => down::run(&layout).await?,
         Command::Delete(_) => delete::run(&layout).await?,
         Command::Doctor(doctor) => return doctor::run(&layout, doctor),
+        Command::Status(status) => return status::run(&layout, status).await,
+        Command::Kubeconfig(kubeconfig) => kubeconfig::run(&layout, kubeconfig)?,
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Flags::command(), "skiff", &mut std::io::stdout());
         }

@@ -1,0 +1,169 @@
+//! The flags of the API server, in upstream's spelling, and the server that they make.
+//!
+//! Upstream: cmd/kube-apiserver/app/options
+//! Left out: the flags named in component/src/flags/upstream.rs and not here: they are accepted and change nothing.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use clap::Parser;
+use component::serve;
+use store::{
+    Store,
+    etcd::{self, Etcd},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    authentication::{
+        keys::{PublicKey, SigningKey},
+        service_account::TokenIssuer,
+        static_token::StaticTokens,
+    },
+    authorization::Mode,
+    server,
+    service::ApiServer,
+};
+
+/// The Kubernetes API server of skiff.
+#[derive(Parser)]
+#[command(name = "skiff-apiserver", version)]
+pub struct Flags {
+    #[arg(long, default_value = "0.0.0.0")]
+    bind_address: IpAddr,
+    #[arg(long, default_value_t = 6443)]
+    secure_port: u16,
+    /// Where pods reach this server: the endpoint of the Service `kubernetes`.
+    #[arg(long)]
+    advertise_address: Option<IpAddr>,
+    /// Serving certificate and key; without them one is made at start.
+    #[arg(long, requires = "tls_private_key_file")]
+    tls_cert_file: Option<PathBuf>,
+    #[arg(long, requires = "tls_cert_file")]
+    tls_private_key_file: Option<PathBuf>,
+    /// Client certificates signed by an authority in this file are accepted.
+    #[arg(long)]
+    client_ca_file: Option<PathBuf>,
+    /// CSV: token,user,uid,"group1,group2".
+    #[arg(long)]
+    token_auth_file: Option<PathBuf>,
+    #[arg(long, default_value = "Node,RBAC")]
+    authorization_mode: String,
+    #[arg(long, value_delimiter = ',')]
+    enable_admission_plugins: Vec<String>,
+    #[arg(long, value_delimiter = ',')]
+    disable_admission_plugins: Vec<String>,
+    #[arg(long, default_value = "10.96.0.0/16")]
+    service_cluster_ip_range: ipnet::Ipv4Net,
+    #[arg(long, default_value = "https://kubernetes.default.svc.cluster.local")]
+    service_account_issuer: String,
+    /// Public keys (or private ones) that service account tokens may be signed with.
+    #[arg(long)]
+    service_account_key_file: Vec<PathBuf>,
+    #[arg(long)]
+    service_account_signing_key_file: Option<PathBuf>,
+    /// The etcd members that objects are kept in: https://HOST:PORT, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    etcd_servers: Vec<String>,
+    #[arg(long, requires_all = ["etcd_certfile", "etcd_keyfile"])]
+    etcd_cafile: Option<PathBuf>,
+    #[arg(long)]
+    etcd_certfile: Option<PathBuf>,
+    #[arg(long)]
+    etcd_keyfile: Option<PathBuf>,
+    /// `etcd`, or `memory` for a cluster to throw away.
+    #[arg(long, default_value = "etcd", value_parser = ["etcd", "memory"])]
+    store: String,
+    #[command(flatten)]
+    pub log: component::logging::LogFlags,
+}
+
+/// An API server that is loaded and can be asked, and its open port.
+pub struct Opened {
+    pub server: ApiServer,
+    listener: tokio::net::TcpListener,
+    tls: Arc<rustls::ServerConfig>,
+}
+
+impl Flags {
+    /// Opens the store and loads the server over it; takes the port.
+    ///
+    /// # Errors
+    /// A file that can't be read, a store that can't be opened, a port in use: each with its cause.
+    pub async fn open(&self, shutdown: &CancellationToken) -> anyhow::Result<Opened> {
+        let address = (self.bind_address, self.secure_port);
+        let listener = tokio::net::TcpListener::bind(address).await;
+        let listener =
+            listener.with_context(|| format!("can't listen on {}:{}; is the port in use?", address.0, address.1))?;
+        let files = self.tls_cert_file.clone().zip(self.tls_private_key_file.clone());
+        let files = files.map(|(certificate, key)| serve::TlsFiles { certificate, key });
+        let clients = self.client_ca_file.clone().map(serve::ClientCertificates::VerifiedAgainst);
+        let clients = clients.unwrap_or(serve::ClientCertificates::NotAsked);
+        let tls = serve::server_config(files.as_ref(), "localhost", &clients)?;
+        let store = open_store(self).await?;
+        let server = server::open(config(self)?, store, shutdown.clone()).await?;
+        Ok(Opened { server, listener, tls })
+    }
+}
+
+impl Opened {
+    /// Serves until `shutdown`.
+    ///
+    /// # Errors
+    /// The port can't be used any more.
+    pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        tracing::info!(address = %self.listener.local_addr()?, "serving");
+        serve::serve(self.listener, self.tls, server::router(self.server), shutdown).await?;
+        Ok(())
+    }
+}
+
+fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("can't read {}", path.display()))
+}
+
+async fn open_store(flags: &Flags) -> anyhow::Result<Arc<dyn Store>> {
+    if flags.store == "memory" {
+        return Ok(Arc::new(store::memory::Memory::new()));
+    }
+    anyhow::ensure!(
+        !flags.etcd_servers.is_empty(),
+        "--etcd-servers is missing: name etcd's addresses, or use --store memory"
+    );
+    let mut config = etcd::Config::new(&flags.etcd_servers);
+    if let (Some(ca), Some(certificate), Some(key)) = (&flags.etcd_cafile, &flags.etcd_certfile, &flags.etcd_keyfile) {
+        config.tls = Some(etcd::Tls { ca: read(ca)?, certificate: read(certificate)?, key: read(key)? });
+    }
+    let etcd = Etcd::connect(config)
+        .await
+        .with_context(|| format!("can't reach etcd at {}", flags.etcd_servers.join(", ")))?;
+    Ok(Arc::new(etcd))
+}
+
+fn config(flags: &Flags) -> anyhow::Result<server::Config> {
+    let tokens = flags.token_auth_file.as_ref().map(read).transpose()?.unwrap_or_default();
+    let mut verification_keys = Vec::new();
+    for path in &flags.service_account_key_file {
+        verification_keys.extend(PublicKey::from_pem(&read(path)?).map_err(anyhow::Error::msg)?);
+    }
+    let issuers = vec![flags.service_account_issuer.clone()];
+    let key = flags.service_account_signing_key_file.as_ref().map(read).transpose()?;
+    let key = key.map(|pem| SigningKey::from_pem(&pem).map_err(anyhow::Error::msg)).transpose()?;
+    let issuer = key.map(|key| TokenIssuer {
+        key,
+        issuer: flags.service_account_issuer.clone(),
+        audiences: issuers.clone(),
+        max_expiration_s: 0,
+    });
+    Ok(server::Config {
+        authorization_modes: Mode::parse(&flags.authorization_mode).map_err(anyhow::Error::msg)?,
+        static_tokens: StaticTokens::parse(&String::from_utf8_lossy(&tokens)).map_err(anyhow::Error::msg)?,
+        enabled_admission_plugins: flags.enable_admission_plugins.clone(),
+        disabled_admission_plugins: flags.disable_admission_plugins.clone(),
+        service_range: flags.service_cluster_ip_range,
+        advertised: flags.advertise_address.map(|address| (address, flags.secure_port).into()),
+        issuers,
+        verification_keys,
+        issuer,
+    })
+}
