@@ -1,0 +1,184 @@
+//! Decides what `iptables-restore --noflush` must be told to bring the kernel from some rules to others.
+//!
+//! Each table changes at once, but one after the other. So that no moment between lets through what both states
+//! refuse, or drops what both let through, what refuses is added first, then the translation changes, then what no
+//! longer refuses goes.
+//!
+//! Upstream: pkg/proxy/iptables/proxier.go (which writes filter, then nat)
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::ruleset::{Hook, Ruleset, Table};
+
+/// The input for `iptables-restore --noflush`; `None` when nothing must change. Chains that stay as they are are not in it.
+pub fn input(current: &Ruleset, desired: &Ruleset) -> Option<String> {
+    let nat = commit("nat", &current.nat, &desired.nat);
+    if nat.is_none() {
+        return commit("filter", &current.filter, &desired.filter);
+    }
+    let widened = union(&current.filter, &desired.filter);
+    let steps = [commit("filter", &current.filter, &widened), nat, commit("filter", &widened, &desired.filter)];
+    Some(steps.into_iter().flatten().collect())
+}
+
+/// Both: the rules that are wanted, followed by those that will go.
+fn union(current: &Table, desired: &Table) -> Table {
+    let mut chains = desired.chains.clone();
+    for (name, rules) in &current.chains {
+        let chain = chains.entry(name.clone()).or_default();
+        let wanted: BTreeSet<String> = chain.iter().cloned().collect();
+        chain.extend(rules.iter().filter(|rule| !wanted.contains(*rule)).cloned());
+    }
+    let mut hooks = desired.hooks.clone();
+    hooks.extend(current.hooks.iter().filter(|hook| !desired.hooks.contains(hook)).cloned());
+    Table { chains, hooks }
+}
+
+fn commit(name: &str, current: &Table, desired: &Table) -> Option<String> {
+    let changed = |(chain, rules): &(&String, &Vec<String>)| current.chains.get(*chain) != Some(*rules);
+    let changed: BTreeMap<&String, &Vec<String>> = desired.chains.iter().filter(changed).collect();
+    let gone: Vec<&String> = current.chains.keys().filter(|chain| !desired.chains.contains_key(*chain)).collect();
+    let hooks = hook_changes(&current.hooks, &desired.hooks);
+    if changed.is_empty() && gone.is_empty() && hooks.is_empty() {
+        return None;
+    }
+    let mut text = format!("*{name}\n");
+    // To name a chain makes it or, when it is there, empties it.
+    for chain in changed.keys().copied().chain(gone.iter().copied()) {
+        let _ = writeln!(text, ":{chain} - [0:0]");
+    }
+    for (chain, rules) in changed {
+        rules.iter().for_each(|rule| {
+            let _ = writeln!(text, "-A {chain} {rule}");
+        });
+    }
+    text.push_str(&hooks);
+    for chain in gone {
+        let _ = writeln!(text, "-X {chain}");
+    }
+    text.push_str("COMMIT\n");
+    Some(text)
+}
+
+/// Puts missing hooks at the top of their chains, in their order, and takes out what is too much.
+fn hook_changes(current: &[Hook], desired: &[Hook]) -> String {
+    let mut text = String::new();
+    let mut surplus = current.to_vec();
+    let mut missing = Vec::new();
+    for hook in desired {
+        match surplus.iter().position(|known| known == hook) {
+            Some(place) => drop(surplus.remove(place)),
+            None => missing.push(hook),
+        }
+    }
+    for Hook { chain, rule } in missing.into_iter().rev() {
+        let _ = writeln!(text, "-I {chain} 1 {rule}");
+    }
+    for Hook { chain, rule } in surplus {
+        let _ = writeln!(text, "-D {chain} {rule}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    /// A table from lines: `CHAIN rule`, upper-case built-in chains being hooks.
+    fn table(lines: &[&str]) -> Table {
+        let mut table = Table::default();
+        for line in lines {
+            let (chain, rule) = line.split_once(' ').unwrap_or((line, ""));
+            if matches!(chain, "INPUT" | "FORWARD" | "OUTPUT" | "PREROUTING") {
+                table.hooks.push(Hook { chain: chain.into(), rule: rule.into() });
+            } else {
+                let rules = table.chains.entry(chain.into()).or_default();
+                rules.extend((!rule.is_empty()).then(|| rule.to_owned()));
+            }
+        }
+        table
+    }
+
+    fn check(current: (&[&str], &[&str]), desired: (&[&str], &[&str]), expected: Expect) {
+        let ruleset = |(nat, filter): (&[&str], &[&str])| Ruleset { nat: table(nat), filter: table(filter) };
+        expected.assert_eq(&input(&ruleset(current), &ruleset(desired)).unwrap_or_default());
+    }
+
+    #[test]
+    fn nothing_is_said_when_nothing_changes() {
+        check((&["OUTPUT -j A", "A -j B"], &["C"]), (&["OUTPUT -j A", "A -j B"], &["C"]), expect![""]);
+    }
+
+    #[test]
+    fn only_the_chain_that_changed_is_written() {
+        check(
+            (&["A -j B", "B one", "B two"], &[]),
+            (&["A -j B", "B one", "B three"], &[]),
+            expect![[r#"
+                *nat
+                :B - [0:0]
+                -A B one
+                -A B three
+                COMMIT
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_chain_is_deleted_after_what_led_to_it() {
+        check(
+            (&["A -j B", "B one"], &[]),
+            (&["A"], &[]),
+            expect![[r#"
+                *nat
+                :A - [0:0]
+                :B - [0:0]
+                -X B
+                COMMIT
+            "#]],
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_there_before_the_translation_goes_and_goes_after_the_translation_came() {
+        check(
+            (&["A web", "A mail"], &["R refuse-shop"]),
+            (&["A shop", "A mail"], &["R refuse-web"]),
+            expect![[r#"
+                *filter
+                :R - [0:0]
+                -A R refuse-web
+                -A R refuse-shop
+                COMMIT
+                *nat
+                :A - [0:0]
+                -A A shop
+                -A A mail
+                COMMIT
+                *filter
+                :R - [0:0]
+                -A R refuse-web
+                COMMIT
+            "#]],
+        );
+    }
+
+    #[test]
+    fn hooks_are_put_in_front_in_their_order_and_doubled_ones_are_removed() {
+        check(
+            (&[], &["INPUT -j A", "INPUT -j A", "INPUT -j OLD", "A"]),
+            (&[], &["INPUT -j A", "FORWARD -j A", "FORWARD -j B", "A"]),
+            expect![[r#"
+                *filter
+                -I FORWARD 1 -j B
+                -I FORWARD 1 -j A
+                -D INPUT -j A
+                -D INPUT -j OLD
+                COMMIT
+            "#]],
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! The proxy's health on port 10256 and its metrics on 10249: plain HTTP, in upstream's words.
+//!
+//! Upstream: pkg/proxy/healthcheck/proxy_health.go, cmd/kube-proxy/app/server.go (serveMetrics)
+//! Left out: profiling, configz.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+
+/// How far the kernel is behind what the cluster asks for.
+#[derive(Debug)]
+pub struct Progress {
+    /// Runs that fail for longer than this are not healthy.
+    patience: Duration,
+    state: Mutex<Runs>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Runs {
+    /// When the oldest change was seen that is not in the kernel yet.
+    pending_since: Option<Timestamp>,
+    last_updated: Option<Timestamp>,
+    node_leaves: bool,
+}
+
+impl Progress {
+    /// As upstream, twice the period between full runs is waited for a run to end well.
+    pub fn new(sync_period: Duration) -> Progress {
+        Progress { patience: sync_period * 2, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Runs> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run begins.
+    pub fn began(&self, now: Timestamp) {
+        self.lock().pending_since.get_or_insert(now);
+    }
+
+    /// A run ended well: all that was seen before it is in the kernel.
+    pub fn ended(&self, now: Timestamp) {
+        let mut runs = self.lock();
+        (runs.pending_since, runs.last_updated) = (None, Some(now));
+    }
+
+    /// Says whether the node is about to be deleted, so that load balancers should let go of it.
+    pub fn node_leaves(&self, leaves: bool) {
+        self.lock().node_leaves = leaves;
+    }
+
+    /// The answer of /healthz, which load balancers ask, and of /livez, which asks only about this process.
+    fn answer(&self, asked: Asked, now: Timestamp) -> (StatusCode, serde_json::Value) {
+        let runs = *self.lock();
+        let late = runs.pending_since.is_some_and(|since| now.duration_since(since).unsigned_abs() > self.patience);
+        let healthy = !late && (asked == Asked::Livez || (runs.last_updated.is_some() && !runs.node_leaves));
+        // Without a change there is nothing to be behind of: the rules are as of now.
+        let last_updated = if runs.pending_since.is_none() { Some(now) } else { runs.last_updated };
+        let mut body = serde_json::json!({"lastUpdated": last_updated, "currentTime": now});
+        if asked == Asked::Healthz {
+            body["nodeEligible"] = (!runs.node_leaves).into();
+        }
+        (if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Healthz,
+    Livez,
+}
+
+/// Serves /healthz and /livez for whoever may reach the port.
+///
+/// # Errors
+/// The address is taken.
+pub async fn health(address: SocketAddr, progress: Arc<Progress>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let answer = |asked: Asked| {
+        move |State(progress): State<Arc<Progress>>| async move {
+            let (status, body) = progress.answer(asked, Timestamp::now());
+            let headers = [("content-type", "application/json"), ("x-content-type-options", "nosniff")];
+            (status, headers, body.to_string()).into_response()
+        }
+    };
+    let router =
+        Router::new().route("/healthz", get(answer(Asked::Healthz))).route("/livez", get(answer(Asked::Livez)));
+    serve(address, "health", router.with_state(progress), shutdown).await
+}
+
+/// Serves /metrics, /proxyMode and /healthz; by default on 127.0.0.1 only.
+///
+/// # Errors
+/// The address is taken.
+pub async fn metrics(address: SocketAddr, metrics: Arc<Metrics>, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let text = |State(metrics): State<Arc<Metrics>>| async move { encoded(&metrics) };
+    let router = Router::new()
+        .route("/metrics", get(text))
+        .route("/proxyMode", get(|| async { "iptables" }))
+        .route("/healthz", get(|| async { "ok" }));
+    serve(address, "metrics", router.with_state(metrics), shutdown).await
+}
+
+fn encoded(metrics: &Metrics) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    match metrics.encode() {
+        Ok(text) => ([("content-type", kind)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn serve(address: SocketAddr, what: &str, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot serve {what} on {address}"))?;
+    axum::serve(listener, router).with_graceful_shutdown(shutdown.cancelled_owned()).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: u32) -> Timestamp {
+        format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60).parse().unwrap()
+    }
+
+    #[test]
+    fn a_proxy_is_healthy_from_its_first_run_on_and_while_runs_end_well() {
+        let progress = Progress::new(Duration::from_secs(30));
+        let check = |asked, second, expected: u16| assert_eq!(progress.answer(asked, at(second)).0.as_u16(), expected);
+        progress.began(at(1));
+        check(Asked::Healthz, 2, 503);
+        check(Asked::Livez, 2, 200);
+        progress.ended(at(3));
+        check(Asked::Healthz, 200, 200);
+        progress.began(at(210));
+        progress.began(at(240));
+        check(Asked::Healthz, 269, 200);
+        check(Asked::Healthz, 271, 503);
+        check(Asked::Livez, 271, 503);
+        progress.ended(at(272));
+        check(Asked::Healthz, 273, 200);
+    }
+
+    #[test]
+    fn a_node_that_leaves_is_alive_but_gets_no_traffic() {
+        let progress = Progress::new(Duration::from_secs(30));
+        progress.ended(at(1));
+        progress.node_leaves(true);
+        let (status, body) = progress.answer(Asked::Healthz, at(2));
+        assert_eq!((status.as_u16(), &body["nodeEligible"]), (503, &serde_json::json!(false)));
+        assert_eq!(progress.answer(Asked::Livez, at(2)).0.as_u16(), 200);
+    }
+}

@@ -1,0 +1,159 @@
+//! The loop: when something changed, decide the rules anew and give the kernel the difference.
+//!
+//! Upstream: pkg/proxy/iptables/proxier.go, pkg/proxy/runner/bounded_frequency_runner.go
+//! Left out: a least time between runs: what arrives during a run is one next run.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{Stream, StreamExt};
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, info, info_span, warn};
+
+use crate::config::Config;
+use crate::iptables::{Iptables, IptablesError};
+use crate::metrics::Metrics;
+use crate::observed::Observed;
+use crate::restore;
+use crate::routes::{self, Route};
+use crate::ruleset::{Ruleset, Settings};
+use crate::saved;
+use crate::serve::Progress;
+use crate::sysctl;
+
+/// How long to wait after a failure before the next try.
+const RETRY: Duration = Duration::from_secs(1);
+/// Changes come in groups (a rollout, a new Service with its slices); a moment's wait makes one run of a group.
+const GATHERING: Duration = Duration::from_millis(3);
+
+/// Why a run is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    Change,
+    Nodes,
+    Timer,
+}
+
+/// Keeps the kernel's rules and routes equal to what the cluster asks for, until `shutdown`. Rules stay when it ends.
+pub async fn run(
+    config: &Config,
+    observed: Observed,
+    progress: Arc<Progress>,
+    metrics: Arc<Metrics>,
+    shutdown: CancellationToken,
+) {
+    if shutdown.run_until_cancelled(observed.synced()).await.is_none() {
+        return;
+    }
+    sysctl::prepare(config);
+    let iptables = Iptables::detect().await;
+    info!(?iptables, "synced with the API server");
+    let mut syncer = Syncer {
+        config,
+        settings: observed.settings(config),
+        observed: observed.clone(),
+        iptables,
+        known: None,
+        routes: None,
+        progress,
+        metrics,
+    };
+    let mut changes = Box::pin(changes(&observed));
+    let mut resync = tokio::time::interval(config.sync_period);
+    resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let next = async {
+            tokio::select! {
+                cause = changes.next() => cause.unwrap_or(Cause::Timer),
+                _ = resync.tick() => Cause::Timer,
+            }
+        };
+        let Some(cause) = shutdown.run_until_cancelled(next).await else { return };
+        tokio::time::sleep(GATHERING).await;
+        let mut causes = vec![cause];
+        while let Some(Some(more)) = futures::FutureExt::now_or_never(changes.next()) {
+            causes.push(more);
+        }
+        let synced = syncer.sync(&causes).instrument(info_span!("sync_proxy")).await;
+        if let Err(error) = synced {
+            warn!(%error, "the rules are not what they should be, will retry");
+            syncer.metrics.restore_failures.inc();
+            syncer.known = None;
+            resync.reset_after(RETRY);
+        }
+    }
+}
+
+fn changes(observed: &Observed) -> impl Stream<Item = Cause> + Send + use<> {
+    let services = observed.services.changes().map(|_| Cause::Change);
+    let slices = observed.slices.changes().map(|_| Cause::Change);
+    let nodes = observed.nodes.changes().map(|_| Cause::Nodes);
+    futures::stream::select(nodes, futures::stream::select(services, slices))
+}
+
+struct Syncer<'a> {
+    config: &'a Config,
+    settings: Settings,
+    observed: Observed,
+    iptables: Iptables,
+    /// What the kernel has; `None` when it must be asked.
+    known: Option<Ruleset>,
+    /// The routes that were set last; `None` when the kernel must be asked.
+    routes: Option<Vec<Route>>,
+    progress: Arc<Progress>,
+    metrics: Arc<Metrics>,
+}
+
+impl Syncer<'_> {
+    async fn sync(&mut self, causes: &[Cause]) -> Result<(), IptablesError> {
+        let began = Instant::now();
+        self.progress.began(Timestamp::now());
+        if causes.contains(&Cause::Timer) {
+            self.routes = None;
+        }
+        if causes.contains(&Cause::Nodes) || self.routes.is_none() {
+            self.nodes().await;
+        }
+        let services = self.observed.services(&self.config.node_name);
+        let desired = Ruleset::build(&self.settings, &services);
+        let current = self.current(causes.contains(&Cause::Timer)).await?;
+        if let Some(input) = restore::input(&current, &desired) {
+            debug!(bytes = input.len(), ?causes, "restoring");
+            self.iptables.restore(&input).await?;
+        }
+        self.metrics.services.set(services.len() as i64);
+        self.metrics.rules.set(desired.rules() as i64);
+        self.known = Some(desired);
+        self.progress.ended(Timestamp::now());
+        self.metrics.sync_seconds.observe(began.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    /// What the kernel has: as far as we know, or as it says itself.
+    async fn current(&mut self, ask: bool) -> Result<Ruleset, IptablesError> {
+        let known = match self.known.take() {
+            Some(known) if !ask => return Ok(known),
+            known => known,
+        };
+        let current = saved::parse(&self.iptables.save().await?);
+        if known.is_some_and(|known| known != current) {
+            warn!("somebody else changed our rules, putting them back");
+            self.metrics.resync_differences.inc();
+        }
+        Ok(current)
+    }
+
+    /// Nodes come and go: their pods' routes with them, and our own range with our own Node.
+    async fn nodes(&mut self) {
+        self.settings = self.observed.settings(self.config);
+        let wanted = routes::wanted(&self.settings, &self.observed.nodes.list());
+        if self.routes.as_ref() == Some(&wanted) {
+            return;
+        }
+        match routes::set(&wanted).await {
+            Ok(()) => self.routes = Some(wanted),
+            Err(error) => warn!(error = format!("{error:#}"), "routes are not what they should be"),
+        }
+    }
+}
