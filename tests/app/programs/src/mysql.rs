@@ -175,8 +175,7 @@ fn salt(greeting: &[u8]) -> Result<Vec<u8>, MysqlError> {
 }
 
 fn login(url: &Url, salt: &[u8]) -> Vec<u8> {
-    let capabilities =
-        CLIENT_CONNECT_WITH_DB | CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
+    let capabilities = CLIENT_CONNECT_WITH_DB | CLIENT_PROTOCOL_41 | CLIENT_SECURE_CONNECTION | CLIENT_PLUGIN_AUTH;
     let scrambled = scramble(&url.password, salt);
     let mut packet = capabilities.to_le_bytes().to_vec();
     packet.extend_from_slice(&(1u32 << 24).to_le_bytes());

@@ -35,8 +35,7 @@ fn add_block(state: &mut [u32; 5], block: &[u8]) {
             40..60 => (b & c | b & d | c & d, 0x8f1b_bcdc),
             _ => (b ^ c ^ d, 0xca62_c1d6_u32),
         };
-        let next =
-            a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
+        let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
         (e, d, c, b, a) = (d, c, b.rotate_left(30), a, next);
     }
     for (sum, part) in state.iter_mut().zip([a, b, c, d, e]) {
@@ -57,9 +56,6 @@ mod tests {
     fn the_standards_examples_come_out() {
         check(b"", "da39a3ee5e6b4b0d3255bfef95601890afd80709");
         check(b"abc", "a9993e364706816aba3e25717850c26c9cd0d89d");
-        check(
-            b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-            "84983e441c3bd26ebaae4aa1f95129e5e54670f1",
-        );
+        check(b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", "84983e441c3bd26ebaae4aa1f95129e5e54670f1");
     }
 }
