@@ -9,6 +9,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     fs::File,
+    ops::Bound,
     os::unix::fs::FileExt,
     sync::Arc,
 };
@@ -123,6 +124,24 @@ impl Found {
     }
 }
 
+/// A key's value as a checkpoint has it.
+#[derive(Debug)]
+pub(crate) struct Base {
+    pub(crate) key: Key,
+    pub(crate) modified: Revision,
+    pub(crate) value: Bytes,
+    pub(crate) place: Place,
+    pub(crate) expires_ms: Option<u64>,
+}
+
+/// A key's value as a checkpoint takes it.
+pub(crate) struct Stands {
+    pub(crate) key: Key,
+    pub(crate) modified: Revision,
+    pub(crate) value: Value,
+    pub(crate) expires_ms: Option<u64>,
+}
+
 /// What [`History::range`] found.
 pub(crate) struct Unread {
     pub(crate) revision: Revision,
@@ -131,6 +150,11 @@ pub(crate) struct Unread {
 }
 
 impl Unread {
+    /// Whether [`Unread::read`] needs the disk.
+    pub(crate) fn is_filed(&self) -> bool {
+        self.items.iter().any(|(_, _, value)| matches!(value, Value::Filed(_)))
+    }
+
     /// The snapshot with its values; reads the disk.
     pub(crate) fn read(self) -> Result<Snapshot, StoreError> {
         let mut items = Vec::with_capacity(self.items.len());
@@ -170,6 +194,19 @@ impl History {
             held_bytes_limit,
             deadlines: BTreeSet::new(),
         }
+    }
+
+    /// A history that begins with a checkpoint's state at `oldest`.
+    pub(crate) fn resuming(oldest: Revision, state: Vec<Base>, held_bytes_limit: usize) -> History {
+        let mut history = History::beginning_at(oldest, held_bytes_limit);
+        for Base { key, modified, value, place, expires_ms } in state {
+            if let Some(deadline) = expires_ms {
+                history.deadlines.insert((deadline, key.clone()));
+            }
+            let value = Some(Stored { held: Some(value), place: Some(place) });
+            history.keys.insert(key, vec![Version { modified, value, expires_ms }]);
+        }
+        history
     }
 
     pub(crate) fn current(&self) -> Revision {
@@ -261,6 +298,30 @@ impl History {
             answer.items.push((key.clone(), modified, value));
         }
         Ok(answer)
+    }
+
+    /// Up to `limit` keys after `after` with the values that a read at `at` sees.
+    pub(crate) fn state_at(&self, at: Revision, after: Option<&Key>, limit: usize) -> Vec<Stands> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys = self.keys.range::<Key, _>((start, Bound::Unbounded));
+        let seen = keys.filter_map(|(key, versions)| {
+            let version = &versions[versions.partition_point(|version| version.modified <= at).checked_sub(1)?];
+            let value = version.value.as_ref()?.value();
+            Some(Stands { key: key.clone(), modified: version.modified, value, expires_ms: version.expires_ms })
+        });
+        seen.take(limit).collect()
+    }
+
+    /// Where these versions' values lie from now on.
+    pub(crate) fn relocate(&mut self, places: &[(Key, Revision, Place)]) {
+        for (key, modified, place) in places {
+            let Some(versions) = self.keys.get_mut(key) else { continue };
+            if let Ok(index) = versions.binary_search_by_key(modified, |version| version.modified)
+                && let Some(stored) = versions[index].value.as_mut()
+            {
+                stored.place = Some(place.clone());
+            }
+        }
     }
 
     /// Up to `limit` commits after `after` that touch `range`, and the revision up to which the log was looked at.

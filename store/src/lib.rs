@@ -7,6 +7,7 @@
 //! [`embedded`], on disk; [`etcd`].
 
 pub mod contract;
+pub mod embedded;
 pub mod etcd;
 mod follow;
 mod history;
@@ -18,6 +19,7 @@ use std::{fmt, ops::Bound, pin::Pin, time::Duration};
 use bytes::Bytes;
 use futures::{Stream, future::BoxFuture};
 
+pub use embedded::Embedded;
 pub use memory::Memory;
 pub use transaction::MAX_OPERATIONS;
 

@@ -1,0 +1,90 @@
+//! What waits for the sequencer.
+//!
+//! Upstream: etcd's raft proposal channel
+//! Left out: a bound; the API server bounds the requests in flight.
+
+use std::{
+    collections::VecDeque,
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::oneshot;
+
+use super::checkpoint;
+use crate::{Op, Revision, StoreError, Txn};
+
+/// One batch is not made larger than this, so that its sync does not take long.
+const BATCH_BYTES: usize = 4 << 20;
+const BATCH_REQUESTS: usize = 4096;
+
+/// Something for the sequencer to do.
+pub(super) enum Request {
+    Transact { txn: Txn, answer: oneshot::Sender<Result<Revision, StoreError>> },
+    Compact { oldest: Revision, answer: oneshot::Sender<Result<(), StoreError>> },
+    /// The checkpoint that the sequencer had asked for is done, or is not.
+    Checkpointed(Result<checkpoint::Written, checkpoint::Failure>),
+}
+
+/// Requests in the order in which they came.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    filled: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    requests: VecDeque<Request>,
+    closed: bool,
+}
+
+impl Queue {
+    /// Whether the request will be served: not after [`Queue::close`].
+    pub(super) fn push(&self, request: Request) -> bool {
+        let mut state = self.state();
+        if state.closed {
+            return false;
+        }
+        state.requests.push_back(request);
+        self.filled.notify_one();
+        true
+    }
+
+    /// No more requests; those that are there are still served.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// The next batch, empty when none came within `wait` (`None` waits for ever). `None` when the queue is closed and
+    /// all was taken.
+    pub(super) fn take(&self, wait: Option<Duration>) -> Option<Vec<Request>> {
+        let state = self.state();
+        let idle = |state: &mut State| state.requests.is_empty() && !state.closed;
+        let mut state = match wait {
+            None => self.filled.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
+            Some(wait) => self.filled.wait_timeout_while(state, wait, idle).unwrap_or_else(PoisonError::into_inner).0,
+        };
+        if state.requests.is_empty() && state.closed {
+            return None;
+        }
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while bytes < BATCH_BYTES && batch.len() < BATCH_REQUESTS {
+            let Some(request) = state.requests.pop_front() else { break };
+            bytes += size(&request);
+            batch.push(request);
+        }
+        Some(batch)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size(request: &Request) -> usize {
+    let Request::Transact { txn, .. } = request else { return 0 };
+    let value = |op: &Op| if let Op::Put { value, .. } = op { value.len() } else { 0 };
+    txn.ops.iter().map(|op| op.key().len() + value(op)).sum()
+}
