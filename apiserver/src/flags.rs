@@ -71,9 +71,12 @@ pub struct Flags {
     etcd_certfile: Option<PathBuf>,
     #[arg(long)]
     etcd_keyfile: Option<PathBuf>,
-    /// `etcd`, or `memory` for a cluster to throw away.
-    #[arg(long, default_value = "etcd", value_parser = ["etcd", "memory"])]
-    store: String,
+    /// The directory of the embedded store that objects are kept in; one process at a time.
+    #[arg(long, conflicts_with = "etcd_servers")]
+    data_dir: Option<PathBuf>,
+    /// `etcd`, `embedded` (implied by `--data-dir`), or `memory` for a cluster to throw away.
+    #[arg(long, value_parser = ["etcd", "embedded", "memory"])]
+    store: Option<String>,
     #[command(flatten)]
     pub log: component::logging::LogFlags,
 }
@@ -123,12 +126,16 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
 }
 
 async fn open_store(flags: &Flags) -> anyhow::Result<Arc<dyn Store>> {
-    if flags.store == "memory" {
-        return Ok(Arc::new(store::memory::Memory::new()));
+    match (flags.store.as_deref(), &flags.data_dir) {
+        (Some("memory"), None) => return Ok(Arc::new(store::memory::Memory::new())),
+        (None | Some("embedded"), Some(directory)) => return Ok(Arc::new(store::Embedded::open(directory)?)),
+        (Some("embedded"), None) => anyhow::bail!("--data-dir is missing: name the embedded store's directory"),
+        (Some(other), Some(_)) => anyhow::bail!("--data-dir is for the embedded store, not for --store {other}"),
+        _ => {}
     }
     anyhow::ensure!(
         !flags.etcd_servers.is_empty(),
-        "--etcd-servers is missing: name etcd's addresses, or use --store memory"
+        "no store is named: give --data-dir for the embedded one, --etcd-servers for etcd, or --store memory"
     );
     let mut config = etcd::Config::new(&flags.etcd_servers);
     if let (Some(ca), Some(certificate), Some(key)) = (&flags.etcd_cafile, &flags.etcd_certfile, &flags.etcd_keyfile) {

@@ -106,8 +106,7 @@ impl Embedded {
         let (head, follower) = watch::channel(history.current());
         let history = Arc::new(RwLock::new(history));
         let queue = Arc::new(Queue::default());
-        let sequencer =
-            Sequencer::new(disk, recovered, (history.clone(), head), queue.clone(), clock, segment_bytes);
+        let sequencer = Sequencer::new(disk, recovered, (history.clone(), head), queue.clone(), clock, segment_bytes);
         let thread = std::thread::Builder::new().name("store-sequencer".into()).spawn(|| sequencer.run());
         let sequencer = thread.map_err(|error| StoreError::Unavailable(format!("can't start a thread: {error}")))?;
         Ok(Embedded { history, head: follower, queue, sequencer: Some(sequencer), _lock: lock })

@@ -143,12 +143,11 @@ fn write_items(
             chunk.extend((value.len() as u32).to_le_bytes());
             let (offset, length) = (end + chunk.len() as u64, value.len() as u32);
             let checksum = crc32c::crc32c(&value);
-            places.push((item.key.clone(), item.modified, Place {
-                file: handle.file.clone(),
-                offset,
-                length,
-                checksum,
-            }));
+            places.push((
+                item.key.clone(),
+                item.modified,
+                Place { file: handle.file.clone(), offset, length, checksum },
+            ));
             chunk.extend(&value[..]);
             after = Some(item.key);
         }
@@ -255,12 +254,7 @@ fn read_chunk(reader: &mut Reader<'_>, chain: u32) -> Option<(usize, u32)> {
     (magic == CHUNK_MAGIC && stored == chunk_checksum(chain, length, items)).then_some((items.len(), stored))
 }
 
-fn read_item(
-    reader: &mut Reader<'_>,
-    header: &Header,
-    file: &Arc<std::fs::File>,
-    now_ms: u64,
-) -> Option<Base> {
+fn read_item(reader: &mut Reader<'_>, header: &Header, file: &Arc<std::fs::File>, now_ms: u64) -> Option<Base> {
     let key = Key::copy_from_slice(reader.string()?);
     let modified = Revision(reader.u64()?);
     let ttl_ms = reader.u64()?;

@@ -16,18 +16,35 @@ use crate::Revision;
 /// Something that is about to happen.
 #[derive(Debug)]
 pub enum Operation<'a> {
-    Create { name: &'a str },
-    Write { name: &'a str, offset: u64, bytes: &'a [u8] },
+    Create {
+        name: &'a str,
+    },
+    Write {
+        name: &'a str,
+        offset: u64,
+        bytes: &'a [u8],
+    },
     /// What was written to the file is made durable.
-    Sync { name: &'a str },
-    Rename { from: &'a str, to: &'a str },
-    Remove { name: &'a str },
+    Sync {
+        name: &'a str,
+    },
+    Rename {
+        from: &'a str,
+        to: &'a str,
+    },
+    Remove {
+        name: &'a str,
+    },
     /// Created, renamed and removed names are made durable.
     SyncDirectory,
     /// Commits up to this revision, durable already, become visible.
-    Publish { revision: Revision },
+    Publish {
+        revision: Revision,
+    },
     /// The writers of commits up to this revision are told.
-    Answer { revision: Revision },
+    Answer {
+        revision: Revision,
+    },
 }
 
 /// What is to become of an operation.

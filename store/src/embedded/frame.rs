@@ -201,11 +201,7 @@ impl<'a> Reader<'a> {
     /// A value after its length, and where it lies.
     pub(super) fn value(&mut self) -> Option<(Bytes, ValueAt)> {
         let value = self.string()?;
-        let at = ValueAt {
-            offset: self.at - value.len(),
-            length: value.len() as u32,
-            checksum: crc32c::crc32c(value),
-        };
+        let at = ValueAt { offset: self.at - value.len(), length: value.len() as u32, checksum: crc32c::crc32c(value) };
         Some((Bytes::copy_from_slice(value), at))
     }
 

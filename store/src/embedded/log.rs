@@ -3,13 +3,7 @@
 //! Upstream: etcd's server/storage/wal (wal.go: Save, cut)
 //! Left out: nothing.
 
-use std::{
-    collections::VecDeque,
-    fs::File,
-    io,
-    sync::Arc,
-    thread::JoinHandle,
-};
+use std::{collections::VecDeque, fs::File, io, sync::Arc, thread::JoinHandle};
 
 use super::{
     disk::{Disk, Handle},

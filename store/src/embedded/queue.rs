@@ -20,8 +20,14 @@ const BATCH_REQUESTS: usize = 4096;
 
 /// Something for the sequencer to do.
 pub(super) enum Request {
-    Transact { txn: Txn, answer: oneshot::Sender<Result<Revision, StoreError>> },
-    Compact { oldest: Revision, answer: oneshot::Sender<Result<(), StoreError>> },
+    Transact {
+        txn: Txn,
+        answer: oneshot::Sender<Result<Revision, StoreError>>,
+    },
+    Compact {
+        oldest: Revision,
+        answer: oneshot::Sender<Result<(), StoreError>>,
+    },
     /// The checkpoint that the sequencer had asked for is done, or is not.
     Checkpointed(Result<checkpoint::Written, checkpoint::Failure>),
 }

@@ -104,12 +104,8 @@ pub(super) fn recover(
 }
 
 fn list(disk: &Disk) -> io::Result<Listing> {
-    let mut listing = Listing {
-        has_mark: false,
-        segments: BTreeSet::new(),
-        checkpoints: BTreeSet::new(),
-        unfinished: Vec::new(),
-    };
+    let mut listing =
+        Listing { has_mark: false, segments: BTreeSet::new(), checkpoints: BTreeSet::new(), unfinished: Vec::new() };
     for name in disk.names()? {
         let unfinished = name == checkpoint::NEW_NAME
             || name.strip_suffix(".new").is_some_and(|name| segment::sequence(name).is_some());
@@ -137,12 +133,7 @@ fn create(disk: &Disk, segment_bytes: u64, held_bytes: usize) -> io::Result<Reco
 }
 
 /// Removes what a run that was cut short had not finished, or had not finished removing.
-fn remove_leftovers(
-    disk: &Disk,
-    listing: &Listing,
-    first: u64,
-    checkpoint: Option<Revision>,
-) -> io::Result<()> {
+fn remove_leftovers(disk: &Disk, listing: &Listing, first: u64, checkpoint: Option<Revision>) -> io::Result<()> {
     for name in &listing.unfinished {
         disk.remove(name)?;
     }

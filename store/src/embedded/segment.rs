@@ -70,8 +70,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Header, Flaw> {
         let version = reader.u32()?;
         let stored = reader.u32()?;
         let cluster = reader.take(16)?.try_into().ok()?;
-        let header =
-            Header { cluster, sequence: reader.u64()?, before: Revision(reader.u64()?), chain: reader.u32()? };
+        let header = Header { cluster, sequence: reader.u64()?, before: Revision(reader.u64()?), chain: reader.u32()? };
         (magic == MAGIC && stored == checksum(bytes)).then_some((version, header))
     };
     match read() {
