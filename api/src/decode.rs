@@ -89,7 +89,13 @@ pub fn json(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Result<
     let pass = typed::decode(&text, target.type_id, strictness != Strictness::Ignore).map_err(|error| {
         unrecognized(body, target, &format!("couldn't get version/kind; json parse error: {error}"))
     })?;
-    finish(pass, target, strictness)
+    finish(pass, target, strictness).map_err(|refusal| match refusal {
+        Refusal::OfKind(status) => status,
+        Refusal::OfContent(error) => {
+            let (kind, version) = (target.kind, target.version);
+            Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
+        }
+    })
 }
 
 /// Checks a value that is already parsed: the result of a patch, say.
@@ -99,6 +105,31 @@ pub fn json(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Result<
 pub fn value(value: &Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Status> {
     let text = serde_json::to_vec(value).expect("a JSON value can be written");
     json(&text, target, strictness)
+}
+
+/// As [`value`], for what a patch made of an object.
+///
+/// # Errors
+/// What is wrong with the result, without the name of its kind in front.
+pub fn patched(value: &Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, String> {
+    let text = value.to_string();
+    let pass = typed::decode(&text, target.type_id, strictness != Strictness::Ignore)?;
+    finish(pass, target, strictness).map_err(|refusal| match refusal {
+        Refusal::OfKind(status) => status.message,
+        Refusal::OfContent(error) => error,
+    })
+}
+
+/// Any JSON, as it is: a patch. Numbers keep their kind, and nulls stay.
+///
+/// # Errors
+/// Malformed JSON, in Go's words.
+pub fn plain(body: &[u8]) -> Result<Value, String> {
+    let text = String::from_utf8_lossy(body);
+    let mut scanner = scanner::Scanner::new(&text);
+    let value = scanner.any(0)?;
+    scanner.end()?;
+    Ok(value)
 }
 
 /// Decodes JSON against a type that is not a kind of its own (a patch's parts, a template), without kind and apiVersion.
@@ -119,15 +150,23 @@ struct Pass {
     strict_errors: Vec<String>,
 }
 
-fn finish(pass: Pass, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Status> {
+/// Why a body that could be read is refused.
+enum Refusal {
+    /// It is no object of the kind asked for.
+    OfKind(Status),
+    /// Its content does not fit its kind.
+    OfContent(String),
+}
+
+fn finish(pass: Pass, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Refusal> {
     let Pass { mut value, type_error, strict_errors } = pass;
     let Some(object) = value.as_object_mut() else {
         let error = type_error.unwrap_or_default();
-        return Err(Status::bad_request(format!(
+        return Err(Refusal::OfKind(Status::bad_request(format!(
             "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
              {error}",
             target.kind
-        )));
+        ))));
     };
     for (field, default) in
         [("apiVersion", api_version(target.group, target.version)), ("kind", target.kind.to_owned())]
@@ -137,17 +176,13 @@ fn finish(pass: Pass, target: &Target<'_>, strictness: Strictness) -> Result<Dec
             *entry = Value::String(default);
         }
     }
-    check_kind(value.api_version(), value.kind(), target)?;
-    let cannot = |error: &str| {
-        let (kind, version) = (target.kind, target.version);
-        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
-    };
+    check_kind(value.api_version(), value.kind(), target).map_err(Refusal::OfKind)?;
     if let Some(error) = type_error {
-        return Err(cannot(&error));
+        return Err(Refusal::OfContent(error));
     }
     match strictness {
         Strictness::Strict if !strict_errors.is_empty() => {
-            Err(cannot(&format!("strict decoding error: {}", strict_errors.join(", "))))
+            Err(Refusal::OfContent(format!("strict decoding error: {}", strict_errors.join(", "))))
         }
         Strictness::Warn => Ok(Decoded { value, warnings: strict_errors }),
         _ => Ok(Decoded { value, warnings: Vec::new() }),

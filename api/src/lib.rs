@@ -9,6 +9,7 @@ pub mod local_path;
 pub mod names;
 pub mod object;
 pub mod owner;
+pub mod patch;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

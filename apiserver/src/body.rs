@@ -91,7 +91,8 @@ impl Warnings {
     }
 }
 
-fn strictness(validation: FieldValidation) -> Strictness {
+/// The decoder's word for it.
+pub fn strictness(validation: FieldValidation) -> Strictness {
     match validation {
         FieldValidation::Ignore => Strictness::Ignore,
         FieldValidation::Warn => Strictness::Warn,
@@ -99,7 +100,11 @@ fn strictness(validation: FieldValidation) -> Strictness {
     }
 }
 
-fn target<'a>(call: &'a Call<'_>) -> Result<Target<'a>, Status> {
+/// What the bodies of a call are checked against.
+///
+/// # Errors
+/// 500 when the schema lacks the kind.
+pub fn target<'a>(call: &'a Call<'_>) -> Result<Target<'a>, Status> {
     Target::built_in(&call.row.group, &call.info().version, &call.row.kind)
         .ok_or_else(|| Status::internal(format!("no schema for {}", call.row.kind)))
 }
@@ -124,21 +129,6 @@ pub fn object(
         }
         _ => return Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
     };
-    warnings.extend(decoded.warnings);
-    Ok(decoded.value)
-}
-
-/// A value that is parsed already (a patched object), checked against the schema.
-///
-/// # Errors
-/// As [`object`].
-pub fn value(
-    call: &Call<'_>,
-    value: Value,
-    validation: FieldValidation,
-    warnings: &mut Warnings,
-) -> Result<Value, Status> {
-    let decoded = decode::value(&value, &target(call)?, strictness(validation))?;
     warnings.extend(decoded.warnings);
     Ok(decoded.value)
 }

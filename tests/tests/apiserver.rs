@@ -35,6 +35,17 @@ fn admin() -> UserInfo {
 
 async fn send(server: &ApiServer, user: UserInfo, method: &str, path: &str, body: Value) -> (u16, Value) {
     let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+    send_as(server, user, method, path, kind, body).await
+}
+
+async fn send_as(
+    server: &ApiServer,
+    user: UserInfo,
+    method: &str,
+    path: &str,
+    kind: &str,
+    body: Value,
+) -> (u16, Value) {
     let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
     let text = if body.is_null() { String::new() } else { body.to_string() };
     let request = request.body(http_body_util::Full::from(text)).unwrap();
@@ -152,4 +163,86 @@ async fn two_services_never_get_the_same_address() {
     as_admin(&server, "DELETE", &format!("{services}/a"), Value::Null).await;
     let (code, third) = as_admin(&server, "POST", services, service("c", &ip)).await;
     assert_eq!((code, third["spec"]["clusterIP"].as_str()), (201, Some(ip.as_str())), "{third}");
+}
+
+#[tokio::test]
+async fn patches_of_all_three_kinds_change_an_object() {
+    let server = api_server().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "a"}]}});
+    let (code, created) = as_admin(&server, "POST", pods, pod).await;
+    assert_eq!(code, 201, "{created}");
+    let patch = async |path: &str, kind: &str, body: Value| {
+        let kind = format!("application/{kind}-patch+json");
+        send_as(&server, admin(), "PATCH", &format!("{pods}/p{path}"), &kind, body).await
+    };
+    let image = json!({"spec": {"containers": [{"name": "c", "image": "b"}]}});
+    let (code, patched) = patch("", "strategic-merge", image).await;
+    assert_eq!((code, &patched["spec"]["containers"][0]["image"]), (200, &json!("b")), "{patched}");
+    assert!(
+        patched["spec"]["containers"][0]["terminationMessagePath"].is_string(),
+        "the element was merged: {patched}"
+    );
+    let conditions = |status: &str| json!({"status": {"conditions": [{"type": "Ready", "status": status}]}});
+    assert_eq!(patch("/status", "strategic-merge", conditions("False")).await.0, 200);
+    let (code, patched) = patch("/status", "strategic-merge", conditions("True")).await;
+    assert_eq!((code, &patched["status"]["conditions"][0]["status"]), (200, &json!("True")), "{patched}");
+    let add = json!([{"op": "add", "path": "/metadata/labels", "value": {"a": "b"}}]);
+    let (code, patched) = patch("", "json", add).await;
+    assert_eq!((code, &patched["metadata"]["labels"]["a"]), (200, &json!("b")));
+    let (code, patched) = patch("", "merge", json!({"metadata": {"labels": null}})).await;
+    assert_eq!((code, patched["metadata"].get("labels")), (200, None));
+}
+
+#[tokio::test]
+async fn patches_that_make_no_sense_get_the_status_that_upstream_gives() {
+    let server = api_server().await;
+    as_admin(&server, "POST", CONFIG_MAPS, config_map("a", "1")).await;
+    let path = format!("{CONFIG_MAPS}/a");
+    for (kind, body, code, message) in [
+        (
+            "json",
+            json!([{"op": "remove", "path": "/data/zz"}]),
+            422,
+            "the server rejected our request due to an error in our request",
+        ),
+        (
+            "merge",
+            json!([]),
+            400,
+            "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}",
+        ),
+        ("strategic-merge", json!({"$patch": "foo"}), 500, "unknown patch type: foo in map: map[$patch:foo]"),
+        (
+            "strategic-merge",
+            json!({"data": ["x"]}),
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[data:[x]]\": cannot restore map from slice",
+        ),
+        (
+            "merge",
+            json!({"metadata": {"name": "b"}}),
+            400,
+            "the name of the object (b) does not match the name on the URL (a)",
+        ),
+        (
+            "merge",
+            json!({"metadata": {"resourceVersion": "1"}}),
+            409,
+            "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest version and try again",
+        ),
+        (
+            "apply",
+            json!({}),
+            415,
+            "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json",
+        ),
+    ] {
+        let media_type = format!("application/{kind}-patch+json");
+        let (got, answer) = send_as(&server, admin(), "PATCH", &path, &media_type, body).await;
+        assert_eq!((got, answer["message"].as_str()), (code, Some(message)));
+    }
+    let strict = format!("{path}?fieldValidation=Strict");
+    let (code, _) = as_admin(&server, "PATCH", &strict, json!({"foo": 1})).await;
+    assert_eq!(code, 422);
 }

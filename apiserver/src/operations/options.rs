@@ -94,7 +94,8 @@ fn dry_run(query: &Query, kind: &str) -> Result<bool, Status> {
     Err(invalid(kind, "dryRun", "FieldValueNotSupported", message))
 }
 
-fn invalid(kind: &str, field: &str, reason: &str, message: String) -> Status {
+/// 422 for an option that is not allowed.
+pub fn invalid(kind: &str, field: &str, reason: &str, message: String) -> Status {
     let cause = Cause { reason: reason.into(), message: message.clone(), field: field.into() };
     let details = Details { group: "meta.k8s.io".into(), kind: kind.into(), causes: vec![cause], ..Details::default() };
     let message = format!("{kind}.meta.k8s.io \"\" is invalid: {field}: {message}");

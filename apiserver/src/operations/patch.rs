@@ -1,104 +1,186 @@
-//! PATCH of an object: JSON patch and merge patch.
+//! PATCH of an object: strategic merge patch, merge patch and JSON patch.
 //!
 //! Upstream: apiserver/pkg/endpoints/handlers/patch.go
-//! Left out: strategic merge patch and server-side apply, which are answered with 415.
+//! Left out: server-side apply, which is answered with 415; duplicate fields of a patch, where the last one wins.
 
-use api::{object::Object as _, status::Status};
+use api::object::Object as _;
+use api::{
+    decode::{self, Strictness, Target},
+    field::Field,
+    patch::{self, JsonPatch, PatchError},
+    schema::TypeId,
+    status::Status,
+};
 use axum::body::Body;
 use http::Response;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
-use super::{call::Call, options::WriteOptions, update};
+use super::{
+    call::Call,
+    options::{self, WriteOptions},
+    update,
+};
 use crate::{
     answer,
     body::{self, Warnings},
 };
 
 /// The media types of patches, as 415 names them.
-const MEDIA_TYPES: [&str; 2] = ["application/json-patch+json", "application/merge-patch+json"];
+const MEDIA_TYPES: [&str; 3] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
 
 /// Changes the object as the patch says and answers with what was stored.
 pub async fn patch(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
-    let options = WriteOptions::of(call.query, "PatchOptions")?;
-    let kind = body.media_type();
-    if !MEDIA_TYPES.contains(&kind) {
-        return Err(Status::unsupported_media_type(&MEDIA_TYPES));
-    }
+    check_media_type(body.media_type())?;
+    let options = patch_options(call)?;
     call.server.fresh().await?;
-    let mut warnings = Warnings::default();
-    let mut decoded_warnings = Warnings::default();
+    call.current().ok_or_else(|| call.not_found())?;
+    let strictness = body::strictness(options.field_validation);
+    let (patch, complaints) = Patch::read(&body)?;
+    let target = body::target(call)?;
+    let (mut warnings, mut decoded_warnings) = (Warnings::default(), Vec::new());
     let changed = update::change(call, &options, &mut warnings, |current| {
-        decoded_warnings = Warnings::default();
-        let patched = apply(kind, current, &body.bytes)?;
-        let checked = body::value(call, patched, options.field_validation, &mut decoded_warnings)?;
-        check_identity(&checked, current)?;
-        Ok(checked)
+        let patched = patch.apply(current, target.type_id)?;
+        let (object, found) = patch.check(patched, &target, strictness, &complaints)?;
+        decoded_warnings = found;
+        Ok(without_same_version(object, current))
     })
     .await?;
-    warnings.extend(decoded_warnings.into_texts());
+    warnings.extend(decoded_warnings);
     Ok(warnings.put_on(answer::object(200, call.format, call.row, &changed, call.now().as_second())))
 }
 
-/// The current object with the patch applied. Unless the patch itself names a resourceVersion the result has none, so
-/// that the change is made again on top of whatever somebody else writes in between.
-fn apply(kind: &str, current: &Value, patch: &[u8]) -> Result<Value, Status> {
-    let before = current.resource_version().to_owned();
-    let mut patched = match kind {
-        "application/json-patch+json" => json(current, patch)?,
-        _ => merge(current, patch)?,
-    };
-    let named = String::from_utf8_lossy(patch).contains("resourceVersion");
-    if patched.is_object() && patched.resource_version() == before && !named {
-        patched.metadata_mut().remove("resourceVersion");
-    }
-    Ok(patched)
-}
-
-fn check_identity(patched: &Value, current: &Value) -> Result<(), Status> {
-    if !patched.is_object() {
-        return Err(Status::bad_request("the patch does not leave an object"));
-    }
-    if patched.kind() != current.kind() || patched.api_version() != current.api_version() {
-        let message = format!(
-            "the patched object is a {} of {}, not a {} of {}",
-            patched.kind(),
-            patched.api_version(),
-            current.kind(),
-            current.api_version()
-        );
-        return Err(Status::bad_request(message));
-    }
-    Ok(())
-}
-
-/// The object after a JSON patch (RFC 6902).
+/// Refuses what is no patch.
 ///
 /// # Errors
-/// 400 for a patch that can't be read, 413 for too many operations, 422 for one that can't be applied.
-pub fn json(current: &Value, patch: &[u8]) -> Result<Value, Status> {
-    const OPERATIONS: usize = 10_000;
-    let patch: json_patch::Patch =
-        serde_json::from_slice(patch).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-    if patch.len() > OPERATIONS {
-        let message = format!("The allowed maximum operations in a JSON patch is {OPERATIONS}, got {}", patch.len());
-        return Err(Status { message, ..Status::request_entity_too_large(OPERATIONS) });
+/// 415 with the media types that are.
+pub fn check_media_type(media_type: &str) -> Result<(), Status> {
+    match MEDIA_TYPES.contains(&media_type) {
+        true => Ok(()),
+        false => Err(Status::unsupported_media_type(&MEDIA_TYPES)),
     }
-    let mut object = current.clone();
-    let failed = |error: json_patch::PatchError| {
-        Status::new(422, "Invalid", format!("the server rejected our request due to an error in our request: {error}"))
-    };
-    json_patch::patch(&mut object, &patch).map_err(failed)?;
-    Ok(object)
 }
 
-/// The object after a merge patch (RFC 7386).
+/// The options of a patch that is not an apply.
 ///
 /// # Errors
-/// 400 for a patch that is no JSON.
-pub fn merge(current: &Value, patch: &[u8]) -> Result<Value, Status> {
-    let patch: Value =
-        serde_json::from_slice(patch).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))?;
-    let mut object = current.clone();
-    json_patch::merge(&mut object, &patch);
-    Ok(object)
+/// As [`WriteOptions::of`].
+pub fn patch_options(call: &Call<'_>) -> Result<WriteOptions, Status> {
+    if call.query.get("force").is_some_and(|force| !force.is_empty()) {
+        let message = "Forbidden: may not be specified for non-apply patch".to_owned();
+        return Err(options::invalid("PatchOptions", "force", "FieldValueForbidden", message));
+    }
+    WriteOptions::of(call.query, "PatchOptions")
+}
+
+/// A patch that was read and not yet applied.
+pub enum Patch {
+    Json(JsonPatch),
+    Merge(Value),
+    Strategic(Map<String, Value>),
+}
+
+impl Patch {
+    /// Reads the body, and the complaints of a strict reading.
+    ///
+    /// # Errors
+    /// 400 for what can't be read, 413 for too many operations.
+    pub fn read(body: &body::Request) -> Result<(Patch, Vec<String>), Status> {
+        let parsed = decode::plain(&body.bytes);
+        match body.media_type() {
+            "application/json-patch+json" => {
+                let (patch, complaints) = JsonPatch::read(parsed.map_err(undecodable)?)?;
+                Ok((Patch::Json(patch), complaints))
+            }
+            "application/merge-patch+json" => match parsed.map_err(undecodable)? {
+                Value::Null => Err(PatchError::Malformed("Invalid JSON Patch".into()).into()),
+                map @ Value::Object(_) => Ok((Patch::Merge(map), Vec::new())),
+                other => Err(undecodable(no_map(&other))),
+            },
+            _ => match parsed.map_err(Status::bad_request)? {
+                Value::Null => Ok((Patch::Strategic(Map::new()), Vec::new())),
+                Value::Object(map) => Ok((Patch::Strategic(map), Vec::new())),
+                other => Err(Status::bad_request(no_map(&other))),
+            },
+        }
+    }
+
+    /// The object after the patch; not yet checked against its type.
+    ///
+    /// # Errors
+    /// What the patch's own format asks for: 400, 422, 500.
+    pub fn apply(&self, current: &Value, type_id: TypeId) -> Result<Value, Status> {
+        match self {
+            Patch::Json(patch) => Ok(patch.apply(current)?),
+            Patch::Merge(patch) => {
+                let mut object = current.clone();
+                json_patch::merge(&mut object, patch);
+                Ok(object)
+            }
+            Patch::Strategic(patch) => {
+                let empty = Map::new();
+                let object = current.as_object().unwrap_or(&empty);
+                Ok(Value::Object(patch::strategic(object, patch.clone(), type_id)?))
+            }
+        }
+    }
+
+    /// The patched object in normal form, and warnings.
+    ///
+    /// # Errors
+    /// 422 when it does not fit its type, or, when that is asked for, when it has fields that its type has not.
+    pub fn check(
+        &self,
+        patched: Value,
+        target: &Target<'_>,
+        strictness: Strictness,
+        complaints: &[String],
+    ) -> Result<(Value, Vec<String>), Status> {
+        let refused = |error: String| {
+            let shown = match self {
+                Patch::Strategic(patch) => patch::restore::shown(&Value::Object(patch.clone())),
+                _ => patched.to_string(),
+            };
+            let root = json!({"patch": shown});
+            Status::invalid("", "", "", &[Field::root(&root).child("patch").invalid(error)])
+        };
+        if let Patch::Strategic(_) = self
+            && let Some(complaint) = patch::restore::complaint(&patched, target.type_id)
+        {
+            return Err(refused(complaint));
+        }
+        let lenient = if strictness == Strictness::Strict { Strictness::Warn } else { strictness };
+        let decoded = decode::patched(&patched, target, lenient).map_err(&refused)?;
+        let found = [complaints, &decoded.warnings].concat();
+        match strictness {
+            Strictness::Strict if !found.is_empty() => {
+                Err(refused(format!("strict decoding error: {}", found.join(", "))))
+            }
+            Strictness::Ignore => Ok((decoded.value, Vec::new())),
+            _ => Ok((decoded.value, found)),
+        }
+    }
+}
+
+fn undecodable(error: String) -> Status {
+    Status::bad_request(format!("error decoding patch: {error}"))
+}
+
+fn no_map(value: &Value) -> String {
+    let what = match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
+}
+
+/// Without the resourceVersion if it is the current one: then the change is made again on top of whatever somebody
+/// else writes in between. A patch that names a version of its own fails there, for it then differs.
+fn without_same_version(mut object: Value, current: &Value) -> Value {
+    if object.resource_version() == current.resource_version() {
+        object.metadata_mut().remove("resourceVersion");
+    }
+    object
 }

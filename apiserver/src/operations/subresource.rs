@@ -4,12 +4,18 @@
 //!   pkg/registry/apps/deployment/storage/storage.go (ScaleREST)
 //! Left out: eviction, log, exec, attach, port-forward, proxy.
 
-use api::{object::Object as _, status::Status};
+use api::{decode::Target, object::Object as _, status::Status};
 use axum::body::Body;
 use http::Response;
 use serde_json::{Value, json};
 
-use super::{call::Call, get, options::WriteOptions, update};
+use super::{
+    call::Call,
+    get,
+    options::WriteOptions,
+    patch::{self, Patch},
+    update,
+};
 use crate::{
     answer,
     body::{self, Warnings},
@@ -120,16 +126,25 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
     let Some(body) = body else {
         return Ok(answer::value(200, call.format, &scale_of(&get::find(call).await?.value())));
     };
-    let options = WriteOptions::of(call.query, "UpdateOptions")?;
+    let patches = call.info().verb == "patch";
+    if patches {
+        patch::check_media_type(body.media_type())?;
+    }
+    let options = if patches { patch::patch_options(call)? } else { WriteOptions::of(call.query, "UpdateOptions")? };
     call.server.fresh().await?;
+    call.current().ok_or_else(|| call.not_found())?;
+    let patch = if patches { Some(Patch::read(&body)?) } else { None };
+    let target = Target::built_in("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
+    let strictness = body::strictness(options.field_validation);
     let whole = Call { subresource: None, ..*call };
     let mut warnings = Warnings::default();
     let changed = update::change(&whole, &options, &mut warnings, |current| {
-        let before = scale_of(current);
-        let scale = match body.media_type() {
-            "application/merge-patch+json" => super::patch::merge(&before, &body.bytes)?,
-            "application/json-patch+json" => super::patch::json(&before, &body.bytes)?,
-            _ => json_body(&body)?,
+        let scale = match &patch {
+            Some((patch, complaints)) => {
+                let patched = patch.apply(&scale_of(current), target.type_id)?;
+                patch.check(patched, &target, strictness, complaints)?.0
+            }
+            None => json_body(&body)?,
         };
         let given = scale.name();
         if given != call.info().name {
@@ -139,7 +154,7 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
         }
         let mut object = current.clone();
         let version = scale.resource_version();
-        if call.info().verb == "update" && !version.is_empty() {
+        if !version.is_empty() && (!patches || version != current.resource_version()) {
             object.metadata_mut().insert("resourceVersion".into(), version.into());
         } else {
             object.metadata_mut().remove("resourceVersion");
