@@ -40,6 +40,12 @@ impl<'a> Field<'a> {
         Field { parent: Some(self), step: Step::Name(name), value: self.value.get(name).unwrap_or(&NULL) }
     }
 
+    /// A value that stands elsewhere, reported as if it were the field `name` here: upstream's paths are not always
+    /// those of the JSON.
+    pub fn alias<'b>(&'b self, name: &'b str, value: &'b Value) -> Field<'b> {
+        Field { parent: Some(self), step: Step::Name(name), value }
+    }
+
     /// The entry `key` of this map, written with brackets: `metadata.labels[app]`.
     pub fn key<'b>(&'b self, key: &'b str) -> Field<'b> {
         Field { parent: Some(self), step: Step::Key(key), value: self.value.get(key).unwrap_or(&NULL) }

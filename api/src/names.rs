@@ -43,6 +43,22 @@ pub fn is_dns1123_subdomain(value: &str) -> Vec<String> {
     errors
 }
 
+/// As [`is_dns1123_subdomain`], with underscores: the search path of a resolver.
+pub fn is_dns1123_subdomain_with_underscore(value: &str) -> Vec<String> {
+    let mut errors = longer_than(SUBDOMAIN_MAX_LENGTH, value);
+    let label = |label: &str| {
+        let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        !label.is_empty() && label.bytes().all(inner) && !label.starts_with('-') && !label.ends_with(['-', '_'])
+    };
+    if !value.split('.').all(label) {
+        let words = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-', '_' or '.', \
+                     and must start and end with an alphanumeric character";
+        let regex = r"[a-z0-9_]([-_a-z0-9]*[a-z0-9])?(\.[a-z0-9_]([-_a-z0-9]*[a-z0-9])?)*";
+        errors.push(regex_error(words, regex, &["example.com"]));
+    }
+    errors
+}
+
 /// Checks a wildcard subdomain, `*.example.com`: the host of an ingress rule.
 pub fn is_wildcard_dns1123_subdomain(value: &str) -> Vec<String> {
     let mut errors = longer_than(SUBDOMAIN_MAX_LENGTH, value);

@@ -82,7 +82,7 @@ impl Selector {
         let Some(selector) = selector else { return Ok(Selector::nothing()) };
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
-            requirements.push(Requirement::new(key, Operator::In, vec![value.clone()])?);
+            requirements.push(Requirement::new(key, Operator::Equals, vec![value.clone()])?);
         }
         for expression in selector.match_expressions.iter().flatten() {
             let operator = expression_operator(&expression.operator)?;
@@ -105,7 +105,7 @@ impl Selector {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut requirements = Vec::new();
         for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten() {
-            requirements.push(Requirement::new(key, Operator::In, vec![text(value)])?);
+            requirements.push(Requirement::new(key, Operator::Equals, vec![text(value)])?);
         }
         for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
             let operator = expression_operator(expression["operator"].as_str().unwrap_or_default())?;

@@ -40,6 +40,7 @@ pub(crate) mod service;
 pub(crate) mod service_account;
 pub(crate) mod stateful_set;
 pub(crate) mod storage;
+pub(crate) mod validation;
 
 use api::field::{Field, FieldError};
 use serde_json::Value;

@@ -125,17 +125,22 @@ fn check_preconditions(
     if let Some(uid) = &options.uid
         && uid != stored.uid()
     {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", stored.uid());
-        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+        let why = format!(
+            "the UID in the precondition ({uid}) does not match the UID in record ({}). The object might have been \
+             deleted and then recreated",
+            stored.uid()
+        );
+        return Err(Status::conflict(&row.group, &row.kind, name, &why));
     }
     if let Some(version) = &options.resource_version
         && *version != current.revision.to_string()
     {
         let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {version}, ResourceVersion in object meta: {}",
+            "the ResourceVersion in the precondition ({version}) does not match the ResourceVersion in record ({}). \
+             The object might have been modified",
             current.revision
         );
-        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+        return Err(Status::conflict(&row.group, &row.kind, name, &why));
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub fn prepare_for_create(
     now: Timestamp,
     random: u64,
 ) -> Result<(), Status> {
-    claim_namespace(row, object, namespace)?;
+    let elsewhere = "the namespace of the provided object does not match the namespace sent on the request";
+    claim_namespace(row, object, namespace, || elsewhere.to_owned())?;
     if !object.resource_version().is_empty() {
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
@@ -81,22 +82,22 @@ pub fn prepare_for_update(
         }
         _ => {}
     }
-    claim_namespace(row, object, namespace)?;
+    let given = object.namespace().to_owned();
+    claim_namespace(row, object, namespace, || {
+        format!("the namespace of the object ({given}) does not match the namespace on the request ({namespace})")
+    })?;
     let uid = object.uid();
     if !uid.is_empty() && uid != current.uid() {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", current.uid());
-        return Err(Status::conflict(&row.group, &row.plural, name, &why));
+        return Err(other_uid(row, namespace, name, uid, current.uid()));
     }
-    let given_creation = object.meta_str("creationTimestamp").to_owned();
     let metadata = object.metadata_mut();
     for field in SERVER_OWNED {
         match current.metadata().get(field) {
             Some(value) => metadata.insert(field.into(), value.clone()),
+            // A client that asks for a deletion this way is told so by `validate_update`.
+            None if field.starts_with("deletion") => None,
             None => metadata.remove(field),
         };
-    }
-    if !given_creation.is_empty() {
-        metadata.insert("creationTimestamp".into(), given_creation.into());
     }
     metadata.remove("selfLink");
     metadata.remove("managedFields");
@@ -125,15 +126,38 @@ pub fn bump_generation(row: &Row, object: &mut Value, current: &Value) {
     }
 }
 
-fn claim_namespace(row: &Row, object: &mut Value, namespace: &str) -> Result<(), Status> {
+/// 409: the uid that a client wants to change is not the object's (or nobody's: `actual` is ""). Upstream's words tell
+/// how its storage names the object.
+pub fn other_uid(row: &Row, namespace: &str, name: &str, wanted: &str, actual: &str) -> Status {
+    let prefix = match row.plural.as_ref() {
+        "nodes" => "minions",
+        "ingresses" => "ingress",
+        "services" => "services/specs",
+        "endpoints" => "services/endpoints",
+        "replicationcontrollers" => "controllers",
+        plural => plural,
+    };
+    let place = if namespace.is_empty() { String::new() } else { format!("{namespace}/") };
+    let why = format!(
+        "StorageError: invalid object, Code: 4, Key: /registry/{prefix}/{place}{name}, ResourceVersion: 0, \
+         AdditionalErrorMsg: Precondition failed: UID in precondition: {wanted}, UID in object meta: {actual}"
+    );
+    Status::conflict(&row.group, &row.plural, name, &why)
+}
+
+fn claim_namespace(
+    row: &Row,
+    object: &mut Value,
+    namespace: &str,
+    elsewhere: impl FnOnce() -> String,
+) -> Result<(), Status> {
     if row.scope == Scope::Cluster {
         object.metadata_mut().remove("namespace");
         return Ok(());
     }
     let given = object.namespace();
     if !given.is_empty() && given != namespace {
-        let message = "the namespace of the provided object does not match the namespace sent on the request";
-        return Err(Status::bad_request(message));
+        return Err(Status::bad_request(elsewhere()));
     }
     object.metadata_mut().insert("namespace".into(), namespace.into());
     Ok(())
@@ -179,9 +203,11 @@ pub fn validate(row: &Row, object: &Field<'_>) -> Vec<FieldError> {
 pub fn validate_update(row: &Row, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
     let mut errors = validate(row, object);
     let metadata = object.child("metadata");
-    let creation = metadata.child("creationTimestamp");
-    if creation.str() != current.meta_str("creationTimestamp") {
-        errors.push(creation.invalid("field is immutable"));
+    for name in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        let field = metadata.child(name);
+        if !field.is_absent() && current.metadata().get(name) != Some(field.value) {
+            errors.push(field.invalid("field is immutable"));
+        }
     }
     if current.is_terminating() {
         let finalizers = metadata.child("finalizers");
@@ -223,7 +249,8 @@ pub fn validate_labels(labels: &Field<'_>, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn validate_annotations(annotations: &Field<'_>, errors: &mut Vec<FieldError>) {
+/// Checks annotation keys and how large all annotations are together.
+pub fn validate_annotations(annotations: &Field<'_>, errors: &mut Vec<FieldError>) {
     let mut size = 0;
     for (key, value) in annotations.entries() {
         size += key.len() + value.str().len();
@@ -266,11 +293,7 @@ fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Vec<FieldError>) {
     for finalizer in finalizers.items() {
         let name = finalizer.str();
         errors.extend(names::is_qualified_name(name).into_iter().map(|wrong| finalizers.invalid_value(name, wrong)));
-        let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
-        if !name.contains('/') && !standard && names::is_qualified_name(name).is_empty() {
-            let detail = "name is neither a standard finalizer name nor is it fully qualified";
-            errors.push(finalizer.invalid(detail));
-        }
+        validate_kube_finalizer(&finalizer, name, errors);
         if matches!(name, "orphan" | "foregroundDeletion") {
             propagation.push(name);
         }
@@ -278,5 +301,18 @@ fn validate_finalizers(finalizers: &Field<'_>, errors: &mut Vec<FieldError>) {
     if propagation.len() > 1 {
         let detail = "finalizer orphan and foregroundDeletion cannot be both set";
         errors.push(finalizers.invalid(detail));
+    }
+}
+
+/// Checks the name of one finalizer and reports what is wrong at `at`.
+pub fn validate_finalizer(at: &Field<'_>, name: &str, errors: &mut Vec<FieldError>) {
+    errors.extend(names::is_qualified_name(name).into_iter().map(|wrong| at.invalid_value(name, wrong)));
+    validate_kube_finalizer(at, name, errors);
+}
+
+fn validate_kube_finalizer(at: &Field<'_>, name: &str, errors: &mut Vec<FieldError>) {
+    let standard = matches!(name, "kubernetes" | "orphan" | "foregroundDeletion");
+    if !name.contains('/') && !standard {
+        errors.push(at.invalid_value(name, "name is neither a standard finalizer name nor is it fully qualified"));
     }
 }

@@ -33,10 +33,18 @@ const CONFLICT_ATTEMPTS: usize = 16;
 pub async fn update(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let options = WriteOptions::of(call.query, "UpdateOptions")?;
     let mut warnings = Warnings::default();
-    let sent = body::object(call, &body, options.field_validation, &mut warnings)?;
+    let mut sent = body::object(call, &body, options.field_validation, &mut warnings)?;
     call.server.fresh().await?;
-    if call.current().is_none() && call.row.create_on_update && call.subresource.is_none() {
+    if call.current().is_none() && call.subresource.is_none() {
         check_name(call, &sent)?;
+        let info = call.info();
+        if !sent.uid().is_empty() {
+            return Err(metadata::other_uid(call.row, &info.namespace, &info.name, sent.uid(), ""));
+        }
+        if !call.row.create_on_update {
+            return Err(call.not_found());
+        }
+        sent.metadata_mut().remove("resourceVersion");
         let created = create_object(call, sent, &options, &mut warnings).await?;
         return Ok(warnings.put_on(answer::object(201, call.format, call.row, &created, call.now().as_second())));
     }
@@ -84,9 +92,7 @@ pub async fn change(
         }
         if !unconditional && expected != current.revision.to_string() {
             if expected.parse::<u64>().is_err() {
-                let message = format!(
-                    "resourceVersion: Invalid value: {expected:?}: strconv.ParseUint: parsing {expected:?}: invalid syntax"
-                );
+                let message = format!("strconv.ParseUint: parsing {expected:?}: invalid syntax");
                 return Err(Status::new(500, "", message));
             }
             return Err(Status::modified(&row.group, &row.plural, &name));

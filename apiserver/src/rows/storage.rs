@@ -28,8 +28,12 @@ pub(super) fn rows() -> Vec<Row> {
             ..cluster_scoped(STORAGE, "v1", "CSIDriver", "csidrivers")
         }
         .shown_as(print::storage::CSI_DRIVERS),
-        Row { unconditional_update: false, ..cluster_scoped(STORAGE, "v1", "CSINode", "csinodes") }
-            .shown_as(print::storage::CSI_NODES),
+        Row {
+            unconditional_update: false,
+            strategy: Arc::new(storage::CsiNodes),
+            ..cluster_scoped(STORAGE, "v1", "CSINode", "csinodes")
+        }
+        .shown_as(print::storage::CSI_NODES),
         Row {
             subresources: vec![Status],
             unconditional_update: false,

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/autoscaling/horizontalpodautoscaler/strategy.go, pkg/apis/autoscaling/v2/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -38,6 +41,10 @@ impl Strategy for Autoscalers {
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
         keep_status(object, current);
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::autoscaler(object)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/{scheduling/priorityclass,node/runtimeclass}/strategy.go, pkg/apis/scheduling/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::Value;
 
 use super::{
@@ -22,6 +25,14 @@ impl Strategy for PriorityClasses {
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::priority_class(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::priority_class_update(object, current)
+    }
 }
 
 pub(crate) struct RuntimeClasses;
@@ -31,5 +42,13 @@ impl Strategy for RuntimeClasses {
         if let Some(overhead) = object.as_object_mut().and_then(|fields| object_in(fields, "overhead")) {
             canonical_quantities(overhead, "podFixed");
         }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::runtime_class(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::runtime_class_update(object, current)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/batch/cronjob/strategy.go, pkg/apis/batch/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -36,5 +39,13 @@ impl Strategy for CronJobs {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::create(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/apps/daemonset/strategy.go, pkg/apis/apps/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +13,8 @@ use super::{
     filling::{fill, fill_text, object_or_empty, spec},
     keep_status, pod_template,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct DaemonSets;
 
@@ -39,5 +44,17 @@ impl Strategy for DaemonSets {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::daemon_set(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }

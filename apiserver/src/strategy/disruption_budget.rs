@@ -3,9 +3,14 @@
 //! Upstream: pkg/registry/policy/poddisruptionbudget/strategy.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{Generation, Strategy, keep_status};
+
+use crate::row::Subresource;
 
 pub(crate) struct DisruptionBudgets;
 
@@ -21,5 +26,13 @@ impl Strategy for DisruptionBudgets {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::budget(object)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }

@@ -4,6 +4,9 @@
 //!   pkg/apis/{core,discovery}/v1/defaults.go
 //! Left out: the deprecated topology of endpoints.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::Value;
 
 use super::{
@@ -22,6 +25,10 @@ impl Strategy for Endpoints {
             }
         }
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::endpoints(object)
+    }
 }
 
 pub(crate) struct EndpointSlices;
@@ -37,5 +44,13 @@ impl Strategy for EndpointSlices {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::slice(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::slice_update(object, current)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/event/strategy.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::Value;
 
 use super::{
@@ -18,5 +21,12 @@ impl Strategy for Events {
         object_or_empty(fields, "source");
         fill(fields, "reportingComponent", "");
         fill(fields, "reportingInstance", "");
+        for time in ["eventTime", "firstTimestamp", "lastTimestamp"] {
+            fill(fields, time, Value::Null);
+        }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::event(object)
     }
 }

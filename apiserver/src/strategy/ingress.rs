@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/networking/{ingress,ingressclass}/strategy.go, pkg/apis/networking/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -25,6 +28,14 @@ impl Strategy for Ingresses {
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::create(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::ingress(object)
+    }
 }
 
 pub(crate) struct IngressClasses;
@@ -38,5 +49,13 @@ impl Strategy for IngressClasses {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::class(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::class_update(object, current)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/batch/job/strategy.go, pkg/apis/batch/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +13,8 @@ use super::{
     filling::{fill, fill_text, lacks, object_in, object_or_empty, objects_in, spec},
     keep_status, pod_template,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct Jobs;
 
@@ -55,6 +60,18 @@ impl Strategy for Jobs {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::job(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }
 

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/{limitrange,resourcequota}/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +13,8 @@ use super::{
     filling::{Fields, canonical_quantities, object_in, object_or_empty, objects_in, spec},
     keep_status,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct LimitRanges;
 
@@ -28,6 +33,10 @@ impl Strategy for LimitRanges {
                 copy_missing(item, "min", "defaultRequest");
             }
         }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::limit_range(object)
     }
 }
 
@@ -59,5 +68,17 @@ impl Strategy for ResourceQuotas {
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
         keep_status(object, current);
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::quota(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::quota_update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }

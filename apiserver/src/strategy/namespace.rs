@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/namespace/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{NameRule, Strategy, filling::object_or_empty, keep, keep_all_but, keep_status};
@@ -49,5 +52,20 @@ impl Strategy for Namespaces {
 
     fn name_rule(&self) -> NameRule {
         NameRule::DnsLabel
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::namespace(object)
+    }
+
+    fn validate_update(&self, _object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    fn validate_subresource(&self, subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        match subresource {
+            Subresource::Finalize => validation::finalize(object),
+            _ => validation::status(object),
+        }
     }
 }

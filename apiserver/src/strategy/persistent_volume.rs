@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/persistentvolume/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: status.lastPhaseTransitionTime, which needs a clock.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -30,5 +33,13 @@ impl Strategy for Volumes {
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
         keep_status(object, current);
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::volume(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
     }
 }

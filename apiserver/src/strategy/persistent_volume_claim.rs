@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/persistentvolumeclaim/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: the gates of volume populators across namespaces.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +13,8 @@ use super::{
     filling::{Fields, canonical_quantities, fill, fill_text, object_in, object_or_empty, spec},
     keep_status,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct Claims;
 
@@ -30,6 +35,18 @@ impl Strategy for Claims {
         if let Some(spec) = spec(object) {
             same_data_source(spec);
         }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::claim(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }
 

@@ -5,8 +5,11 @@
 
 pub(crate) mod defaults;
 mod qos;
+pub(crate) mod validation;
 
 use serde_json::{Map, Value, json};
+
+use api::field::{Field, FieldError};
 
 use super::{Generation, Strategy, keep, keep_all_but, keep_status};
 use crate::row::Subresource;
@@ -60,7 +63,27 @@ impl Strategy for Pods {
                     set_in_spec(object, name, sent.map(|sent| resized(&current["spec"][name], &sent)));
                 }
             }
+            // What a binding writes is made by the server itself.
+            Subresource::Binding => {}
             _ => keep(object, current, "status"),
+        }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::create(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, subresource: Subresource, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        match subresource {
+            Subresource::EphemeralContainers => validation::ephemeral_containers(object, current),
+            Subresource::Resize => validation::resize(object, current),
+            // A binding is checked by what makes it.
+            Subresource::Binding => Vec::new(),
+            _ => validation::status(object, current),
         }
     }
 

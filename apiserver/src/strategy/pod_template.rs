@@ -4,12 +4,12 @@
 //! Left out: nothing.
 
 use super::{
-    filling::{Fields, object_in, object_or_empty},
+    filling::{Fields, object_or_empty},
     pod,
 };
 
 /// Fills in the template at `name` of a workload's spec.
 pub(crate) fn defaults(workload_spec: &mut Fields, name: &str) {
-    let Some(template) = object_in(workload_spec, name) else { return };
+    let template = object_or_empty(workload_spec, name);
     pod::defaults::pod_spec(object_or_empty(template, "spec"));
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/rbac/*/strategy.go, pkg/apis/rbac/v1/defaults.go
 //! Left out: the escalation check, which authorization does.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::Value;
 
 use super::{
@@ -25,6 +28,10 @@ impl Strategy for Roles {
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::role(object)
+    }
 }
 
 /// RoleBindings and ClusterRoleBindings.
@@ -45,5 +52,13 @@ impl Strategy for Bindings {
 
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::binding(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::binding_update(object, current)
     }
 }

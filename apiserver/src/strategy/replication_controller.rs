@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/{replicationcontroller,podtemplate}/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,6 +13,8 @@ use super::{
     filling::{fill, lacks, object_or_empty},
     keep_status, pod_template,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct ReplicationControllers;
 
@@ -28,7 +33,10 @@ impl Strategy for ReplicationControllers {
                 metadata.insert("labels".to_owned(), labels);
             }
         }
-        pod_template::defaults(object_or_empty(fields, "spec"), "template");
+        let spec = object_or_empty(fields, "spec");
+        if !lacks(spec, "template") {
+            pod_template::defaults(spec, "template");
+        }
     }
 
     fn prepare_for_create(&self, object: &mut Value) {
@@ -41,6 +49,14 @@ impl Strategy for ReplicationControllers {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::replication_controller(object)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        super::replica_set::validation::status(object)
     }
 }
 
@@ -55,5 +71,9 @@ impl Strategy for PodTemplates {
 
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::template(object)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/core/secret/strategy.go, pkg/apis/core/v1/{defaults,conversion}.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
@@ -26,5 +29,13 @@ impl Strategy for Secrets {
         for (key, text) in plain {
             data.insert(key, STANDARD.encode(text.as_str().unwrap_or_default()).into());
         }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::secret(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
     }
 }

@@ -5,10 +5,14 @@
 
 pub(crate) mod defaults;
 mod type_change;
+pub(crate) mod validation;
 
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{NameRule, Strategy, keep_status};
+
+use crate::row::Subresource;
 
 pub(crate) struct Services;
 
@@ -33,5 +37,17 @@ impl Strategy for Services {
 
     fn name_rule(&self) -> NameRule {
         NameRule::Dns1035Label
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::service(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }

@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/apps/{statefulset,controllerrevision}/strategy.go, pkg/apis/apps/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -12,6 +15,8 @@ use super::{
     persistent_volume_claim::claim,
     pod_template,
 };
+
+use crate::row::Subresource;
 
 pub(crate) struct StatefulSets;
 
@@ -55,8 +60,28 @@ impl Strategy for StatefulSets {
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::stateful_set(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
+    }
 }
 
 pub(crate) struct ControllerRevisions;
 
-impl Strategy for ControllerRevisions {}
+impl Strategy for ControllerRevisions {
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::revision(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::revision_update(object, current)
+    }
+}

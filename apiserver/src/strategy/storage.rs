@@ -3,6 +3,9 @@
 //! Upstream: pkg/registry/storage/*/strategy.go, pkg/apis/storage/v1/defaults.go
 //! Left out: nothing.
 
+pub(crate) mod validation;
+
+use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
@@ -18,6 +21,14 @@ impl Strategy for StorageClasses {
         let Some(fields) = object.as_object_mut() else { return };
         fill(fields, "reclaimPolicy", "Delete");
         fill(fields, "volumeBindingMode", "Immediate");
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::class(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::class_update(object, current)
     }
 }
 
@@ -36,6 +47,14 @@ impl Strategy for CsiDrivers {
         fill(spec, "requiresRepublish", false);
         fill(spec, "seLinuxMount", false);
     }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::driver(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::driver_update(object, current)
+    }
 }
 
 pub(crate) struct VolumeAttachments;
@@ -47,5 +66,25 @@ impl Strategy for VolumeAttachments {
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
         keep_status(object, current);
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::attachment(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::attachment_update(object, current)
+    }
+}
+
+pub(crate) struct CsiNodes;
+
+impl Strategy for CsiNodes {
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::node(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::node_update(object, current)
     }
 }

@@ -1,0 +1,466 @@
+//! What a pod may be, and what of it may change.
+//!
+//! Upstream: pkg/apis/core/validation/validation.go (ValidatePodCreate, ValidatePodUpdate, ValidatePodStatusUpdate,
+//!   ValidatePodEphemeralContainersUpdate, ValidatePodResize)
+//! Left out: the diff in the message about immutable fields; seccomp and AppArmor annotations of old releases.
+
+use api::{
+    field::{Field, FieldError},
+    names,
+    object::Object as _,
+};
+use serde_json::Value;
+
+use super::qos;
+use crate::strategy::validation::{
+    Errors, IMMUTABLE, addresses, affinity,
+    containers::image_without_padding,
+    key_to_path, looks_like,
+    pod_spec::{Holder, pod_spec},
+    resources, same,
+};
+
+const MIRROR: &str = "kubernetes.io/config.mirror";
+
+/// The mistakes of a new pod.
+pub(super) fn create(pod: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    metadata_and_spec(pod, &mut errors);
+    let spec = pod.child("spec");
+    let ephemeral = spec.child("ephemeralContainers");
+    if !ephemeral.is_empty() {
+        errors.push(ephemeral.forbidden("cannot be set on create"));
+    }
+    if !spec.child("nodeName").is_empty() && !spec.child("schedulingGates").is_empty() {
+        let detail = "cannot be set until all schedulingGates have been cleared";
+        errors.push(spec.child("nodeName").forbidden(detail));
+    }
+    errors
+}
+
+fn metadata_and_spec(pod: &Field<'_>, errors: &mut Errors) {
+    let spec = pod.child("spec");
+    annotations(pod, errors);
+    pod_spec(&spec, Holder::Pod(pod.value.name()), errors);
+    if spec.child("serviceAccountName").is_empty() {
+        for volume in spec.child("volumes").items() {
+            let projected = volume.child("projected");
+            for source in projected.child("sources").items() {
+                let token = source.child("serviceAccountToken");
+                if !token.is_absent() {
+                    errors.push(token.forbidden("must not be specified when serviceAccountName is not set"));
+                }
+            }
+        }
+    }
+    for list in ["containers", "initContainers"] {
+        for container in spec.child(list).items() {
+            image_without_padding(&container, errors);
+        }
+    }
+}
+
+fn annotations(pod: &Field<'_>, errors: &mut Errors) {
+    let metadata = pod.child("metadata");
+    let annotations = metadata.child("annotations");
+    let mirror = annotations.key(MIRROR);
+    if !mirror.is_absent() && pod.value["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
+        errors.push(mirror.invalid("must set spec.nodeName if mirror pod annotation is set"));
+    }
+    let cost = annotations.key("controller.kubernetes.io/pod-deletion-cost");
+    if !cost.is_absent() && !is_deletion_cost(cost.str()) {
+        errors.push(cost.invalid("must be a 32bit integer"));
+    }
+    for (key, profile) in annotations.entries() {
+        let of_container = key.starts_with("container.seccomp.security.alpha.kubernetes.io/");
+        if of_container || key == "seccomp.security.alpha.kubernetes.io/pod" {
+            seccomp_annotation(&annotations, key, profile.str(), errors);
+        }
+        if let Some(name) = key.strip_prefix("container.apparmor.security.beta.kubernetes.io/") {
+            app_armor_annotation(pod.value, name, &profile, errors);
+        }
+    }
+}
+
+/// A number as upstream accepts it: without a plus or leading zeros.
+fn is_deletion_cost(text: &str) -> bool {
+    text.parse::<i32>().is_ok_and(|number| number.to_string() == text)
+}
+
+fn seccomp_annotation(annotations: &Field<'_>, key: &str, profile: &str, errors: &mut Errors) {
+    let local = profile.strip_prefix("localhost/");
+    let shown = Value::from(local.unwrap_or(profile));
+    let field = annotations.alias(key, &shown);
+    if local.is_some() {
+        key_to_path::descending(&field, errors);
+    } else if !matches!(profile, "runtime/default" | "docker/default" | "unconfined") {
+        errors.push(field.invalid("must be a valid seccomp profile"));
+    }
+}
+
+fn app_armor_annotation(pod: &Value, container: &str, profile: &Field<'_>, errors: &mut Errors) {
+    let mut containers = ["containers", "initContainers", "ephemeralContainers"]
+        .into_iter()
+        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
+    if !containers.any(|each| each["name"] == container) {
+        errors.push(profile.invalid_value(container, "container not found"));
+    }
+    let known =
+        matches!(profile.str(), "" | "runtime/default" | "unconfined") || profile.str().starts_with("localhost/");
+    if !known {
+        errors.push(profile.invalid(format!("invalid AppArmor profile name: {:?}", profile.str())));
+    }
+}
+
+/// The mistakes in a change through the pod itself.
+pub(super) fn update(pod: &Field<'_>, current: &Value) -> Errors {
+    let mut errors = Errors::new();
+    metadata_and_spec(pod, &mut errors);
+    annotation_update(pod, current, &mut errors);
+    let spec = pod.child("spec");
+    for list in ["containers", "initContainers"] {
+        if !containers_update(&spec.child(list), &current["spec"][list], &mut errors) {
+            return errors;
+        }
+    }
+    if !deadline_update(&spec.child("activeDeadlineSeconds"), &current["spec"]["activeDeadlineSeconds"], &mut errors) {
+        return errors;
+    }
+    tolerations_update(&spec.child("tolerations"), &current["spec"]["tolerations"], &mut errors);
+    gates_update(&spec.child("schedulingGates"), &current["spec"]["schedulingGates"], &mut errors);
+    let mut rest = spec.value.clone();
+    mask_mutable(&mut rest, &current["spec"]);
+    if is_gated(current) {
+        gated_update(&spec, &mut rest, &current["spec"], &mut errors);
+    }
+    if !same(&rest, &current["spec"]) {
+        errors.push(spec.forbidden(
+            "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,\
+             `spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),\
+             `spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n",
+        ));
+    }
+    errors
+}
+
+fn annotation_update(pod: &Field<'_>, current: &Value, errors: &mut Errors) {
+    let metadata = pod.child("metadata");
+    let annotations = metadata.child("annotations");
+    let mirror = annotations.key(MIRROR);
+    let before = current.annotation(MIRROR);
+    if mirror.value.as_str() != before {
+        let detail = match (mirror.is_absent(), before) {
+            (true, _) => "may not remove mirror pod annotation",
+            (false, None) => "may not add mirror pod annotation",
+            _ => "may not update mirror pod annotation",
+        };
+        errors.push(mirror.forbidden(detail));
+    }
+}
+
+/// Whether the rest of the pod is worth a look.
+fn containers_update(containers: &Field<'_>, current: &Value, errors: &mut Errors) -> bool {
+    if containers.len() != current.as_array().map_or(0, Vec::len) {
+        errors.push(containers.forbidden("pod updates may not add or remove containers"));
+        return false;
+    }
+    for container in containers.items() {
+        if container.child("image").is_empty() {
+            errors.push(container.child("image").required(""));
+        }
+        image_without_padding(&container, errors);
+    }
+    true
+}
+
+fn deadline_update(deadline: &Field<'_>, current: &Value, errors: &mut Errors) -> bool {
+    match (deadline.i64(), current.as_i64()) {
+        (Some(seconds), _) if !(0..=i64::from(i32::MAX)).contains(&seconds) => {
+            errors.push(deadline.invalid(format!("must be between 0 and {}, inclusive", i32::MAX)));
+            false
+        }
+        (Some(seconds), Some(before)) if before < seconds => {
+            errors.push(deadline.invalid("must be less than or equal to previous value"));
+            false
+        }
+        (None, Some(_)) => {
+            errors.push(deadline.invalid_value("null", "must not update from a positive integer to nil value"));
+            true
+        }
+        _ => true,
+    }
+}
+
+fn tolerations_update(tolerations: &Field<'_>, current: &Value, errors: &mut Errors) {
+    let mut timeless = |toleration: &Value| {
+        let mut toleration = toleration.clone();
+        if let Some(fields) = toleration.as_object_mut() {
+            fields.remove("tolerationSeconds");
+        }
+        toleration
+    };
+    let wanted: Vec<Value> = tolerations.value.as_array().into_iter().flatten().map(&mut timeless).collect();
+    if current.as_array().into_iter().flatten().any(|each| !wanted.contains(&timeless(each))) {
+        let detail = "existing toleration can not be modified except its tolerationSeconds";
+        errors.push(tolerations.forbidden(detail));
+        return;
+    }
+    affinity::tolerations(tolerations, errors);
+}
+
+fn gates_update(gates: &Field<'_>, current: &Value, errors: &mut Errors) {
+    for gate in gates.items() {
+        let name = gate.child("name");
+        if !current.as_array().into_iter().flatten().any(|each| &each["name"] == name.value) {
+            let detail = format!("only deletion is allowed, but found new scheduling gate '{}'", name.str());
+            errors.push(name.forbidden(detail));
+        }
+    }
+}
+
+/// Makes what may be changed the same as it was, so that what is left must be equal.
+fn mask_mutable(spec: &mut Value, current: &Value) {
+    for list in ["containers", "initContainers"] {
+        for (index, container) in spec[list].as_array_mut().into_iter().flatten().enumerate() {
+            container["image"] = current[list][index]["image"].clone();
+        }
+    }
+    for name in ["activeDeadlineSeconds", "schedulingGates", "tolerations"] {
+        keep(spec, current, name);
+    }
+    let before = current["terminationGracePeriodSeconds"].as_i64().unwrap_or_default();
+    if before < 0 && spec["terminationGracePeriodSeconds"] == 1 {
+        keep(spec, current, "terminationGracePeriodSeconds");
+    }
+}
+
+fn keep(fields: &mut Value, current: &Value, name: &str) {
+    crate::strategy::keep(fields, current, name);
+}
+
+fn is_gated(pod: &Value) -> bool {
+    pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty())
+}
+
+/// A pod that waits for gates may still be narrowed in where it goes.
+fn gated_update(spec: &Field<'_>, rest: &mut Value, current: &Value, errors: &mut Errors) {
+    let selector = spec.child("nodeSelector");
+    let kept = |(key, value): (&String, &Value)| selector.value.get(key) == Some(value);
+    if !current["nodeSelector"].as_object().into_iter().flatten().all(kept) {
+        let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        errors.push(selector.invalid(detail));
+    }
+    keep(rest, current, "nodeSelector");
+    node_affinity_update(spec, current, errors);
+    let mut affinity = rest["affinity"].take();
+    if affinity.is_object() {
+        keep(&mut affinity, &current["affinity"], "nodeAffinity");
+    } else if current["affinity"]["nodeAffinity"].is_object() {
+        affinity = serde_json::json!({"nodeAffinity": current["affinity"]["nodeAffinity"]});
+    }
+    rest["affinity"] = affinity;
+}
+
+fn node_affinity_update(spec: &Field<'_>, current: &Value, errors: &mut Errors) {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    let affinity = spec.child("affinity");
+    let node = affinity.child("nodeAffinity");
+    let required = node.child(REQUIRED);
+    let terms = required.child("nodeSelectorTerms");
+    let before = current["affinity"]["nodeAffinity"][REQUIRED]["nodeSelectorTerms"].as_array();
+    let Some(before) = before.filter(|terms| !terms.is_empty()) else { return };
+    if before.len() != terms.len() {
+        let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.push(terms.invalid(detail));
+        return;
+    }
+    for (index, term) in terms.items().enumerate() {
+        let only_added = ["matchExpressions", "matchFields"].into_iter().all(|list| {
+            let old = before[index][list].as_array().map(Vec::as_slice).unwrap_or_default();
+            let new = term.value[list].as_array().map(Vec::as_slice).unwrap_or_default();
+            new.starts_with(old)
+        });
+        let was_empty = before[index].as_object().is_none_or(serde_json::Map::is_empty);
+        if !only_added || (was_empty && !same(term.value, &before[index])) {
+            errors.push(term.invalid("only additions are allowed (no mutations or deletions)"));
+        }
+    }
+}
+
+/// The mistakes in a change of a pod's status.
+pub(super) fn status(pod: &Field<'_>, current: &Value) -> Errors {
+    let mut errors = Errors::new();
+    annotation_update(pod, current, &mut errors);
+    let metadata = pod.child("metadata");
+    let status = pod.child("status");
+    for (index, condition) in status.child("conditions").items().enumerate() {
+        let kind = condition.child("type");
+        let place = metadata.child("conditions");
+        let place = place.index(index);
+        let reported = place.alias("Type", kind.value);
+        if !matches!(kind.str(), "PodScheduled" | "Ready" | "Initialized") {
+            looks_like(&reported, names::is_qualified_name, &mut errors);
+        }
+    }
+    if pod.value["spec"]["nodeName"] != current["spec"]["nodeName"] {
+        errors.push(status.child("nodeName").forbidden("may not be changed directly"));
+    }
+    let nominated = status.child("nominatedNodeName");
+    if nominated.value != &current["status"]["nominatedNodeName"] && !nominated.is_empty() {
+        looks_like(&nominated, names::is_dns1123_subdomain, &mut errors);
+    }
+    let class = status.child("qosClass");
+    if !same(class.value, &current["status"]["qosClass"]) {
+        errors.push(class.invalid(IMMUTABLE));
+    }
+    let policy = current["spec"]["restartPolicy"].as_str().unwrap_or_default();
+    let lists =
+        [("containerStatuses", policy), ("initContainerStatuses", policy), ("ephemeralContainerStatuses", "Never")];
+    for (list, policy) in lists {
+        state_transitions(&status.child(list), &current["status"][list], policy, &current["spec"], &mut errors);
+    }
+    addresses_of(&status, &mut errors);
+    errors
+}
+
+/// A container that has ended for good does not come back.
+fn state_transitions(statuses: &Field<'_>, current: &Value, policy: &str, spec: &Value, errors: &mut Errors) {
+    if policy == "Always" {
+        return;
+    }
+    for (index, before) in current.as_array().into_iter().flatten().enumerate() {
+        let Some(ended) = before["state"]["terminated"].as_object() else { continue };
+        let failed = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default() != 0;
+        let mut inits = spec["initContainers"].as_array().into_iter().flatten();
+        let sidecar = inits.any(|each| each["name"] == before["name"] && each["restartPolicy"] == "Always");
+        if (failed && policy == "OnFailure") || sidecar {
+            continue;
+        }
+        let mut now = statuses.value.as_array().into_iter().flatten();
+        if now.any(|each| each["name"] == before["name"] && each["state"]["terminated"].is_null()) {
+            let place = statuses.index(index);
+            errors.push(place.child("state").forbidden("may not be transitioned to non-terminated state"));
+        }
+    }
+}
+
+fn addresses_of(status: &Field<'_>, errors: &mut Errors) {
+    for (list, first) in [("podIPs", ""), ("hostIPs", "hostIP")] {
+        let ips = status.child(list);
+        for entry in ips.items() {
+            let reported = FieldError { field: entry.path(), ..entry.child("ip").invalid("") };
+            let mut mistakes = Errors::new();
+            addresses::ip(&entry.child("ip"), &mut mistakes);
+            errors.extend(mistakes.into_iter().map(|error| FieldError { field: reported.field.clone(), ..error }));
+        }
+        if !first.is_empty() && !ips.is_empty() {
+            let head = ips.index(0);
+            if head.child("ip").value != &status.value[first] {
+                errors.push(head.child("ip").invalid("must be equal to `hostIP`"));
+            }
+        }
+        let texts: Vec<&str> =
+            ips.value.as_array().into_iter().flatten().filter_map(|each| each["ip"].as_str()).collect();
+        errors.extend(addresses::one_of_each_family(&ips, &texts));
+    }
+}
+
+/// The mistakes in a change of the ephemeral containers.
+pub(super) fn ephemeral_containers(pod: &Field<'_>, current: &Value) -> Errors {
+    let mut errors = Errors::new();
+    if current.annotation(MIRROR).is_some() {
+        return vec![pod.forbidden("static pods do not support ephemeral containers")];
+    }
+    metadata_and_spec(pod, &mut errors);
+    annotation_update(pod, current, &mut errors);
+    let spec = pod.child("spec");
+    let list = spec.child("ephemeralContainers");
+    for before in current["spec"]["ephemeralContainers"].as_array().into_iter().flatten() {
+        let name = before["name"].as_str().unwrap_or_default();
+        match list.items().find(|each| each.child("name").str() == name) {
+            None => errors.push(list.forbidden(format!("existing ephemeral containers {name:?} may not be removed\n"))),
+            Some(now) if !same(now.value, before) => {
+                errors.push(list.forbidden(format!("existing ephemeral containers {name:?} may not be changed\n")));
+            }
+            Some(_) => {}
+        }
+    }
+    errors
+}
+
+/// The mistakes in a resize: only cpu and memory may change, and the quality of service may not.
+pub(super) fn resize(pod: &Field<'_>, current: &Value) -> Errors {
+    let levels =
+        |pod: &Value| ["requests", "limits"].iter().any(|list| !same(&pod["spec"]["resources"][list], &Value::Null));
+    if levels(pod.value) || levels(current) {
+        return vec![pod.forbidden("pods with pod-level resources cannot be resized")];
+    }
+    if current.annotation(MIRROR).is_some() {
+        return vec![pod.forbidden("static pods cannot be resized")];
+    }
+    if current["spec"]["os"]["name"] == "windows" {
+        return vec![pod.forbidden("windows pods cannot be resized")];
+    }
+    let mut errors = Errors::new();
+    metadata_and_spec(pod, &mut errors);
+    let spec = pod.child("spec");
+    if current["status"]["qosClass"].as_str().is_some_and(|class| class != qos::class(spec.value)) {
+        let detail = "Pod QOS Class may not change as a result of resizing";
+        errors.push(spec.invalid_value(current["status"]["qosClass"].clone(), detail));
+    }
+    for list in ["initContainers", "containers"] {
+        for (index, container) in spec.child(list).items().enumerate() {
+            let before = &current["spec"][list][index];
+            if list == "initContainers" && before["restartPolicy"] != "Always" {
+                if !same(container.value, before) {
+                    errors.push(spec.forbidden("resources for non-sidecar init containers are immutable"));
+                }
+                continue;
+            }
+            container_resize(&container, before, &mut errors);
+            if !only_compute_differs(&container.value["resources"], &before["resources"]) {
+                let of = if list == "containers" { "" } else { " for sidecar containers" };
+                errors.push(spec.forbidden(format!("only cpu and memory resources{of} are mutable")));
+            }
+        }
+    }
+    errors
+}
+
+fn container_resize(container: &Field<'_>, before: &Value, errors: &mut Errors) {
+    let now = container.child("resources");
+    for (list, detail) in
+        [("requests", "resource requests cannot be removed"), ("limits", "resource limits cannot be removed")]
+    {
+        let mut had = before["resources"][list].as_object().into_iter().flatten();
+        if had.any(|(name, _)| now.value[list].get(name).is_none()) {
+            errors.push(now.child(list).forbidden(detail));
+        }
+    }
+    let mut policies = container.value["resizePolicy"].as_array().into_iter().flatten();
+    if policies.any(|policy| policy["resourceName"] == "memory" && policy["restartPolicy"] == "RestartContainer") {
+        return;
+    }
+    let limits = now.child("limits");
+    let limit = limits.key("memory");
+    let before = &before["resources"]["limits"]["memory"];
+    let unless = "unless resizePolicy is RestartContainer";
+    if !limit.is_absent() && before.is_null() {
+        errors.push(limit.forbidden(format!("memory limits cannot be added {unless}")));
+    } else if !limit.is_absent() && resources::quantity(&limit) < resources::quantity(&Field::root(before)) {
+        errors.push(limit.forbidden(format!("memory limits cannot be decreased {unless}")));
+    }
+}
+
+fn only_compute_differs(now: &Value, before: &Value) -> bool {
+    let rest = |resources: &Value| {
+        let mut resources = resources.clone();
+        for list in ["requests", "limits"] {
+            if let Some(entries) = resources.get_mut(list).and_then(Value::as_object_mut) {
+                entries.retain(|name, _| !matches!(name.as_str(), "cpu" | "memory"));
+            }
+        }
+        resources
+    };
+    same(&rest(now), &rest(before))
+}

@@ -1,0 +1,103 @@
+//! Access, networking, storage classes, limits and the rest.
+
+use serde_json::json;
+
+use super::{check, check_update};
+
+#[test]
+fn roles_and_bindings() {
+    check(
+        "Role",
+        json!({"rules": [{}]}),
+        &[
+            "rules[0].verbs: Required value: verbs must contain at least one value",
+            "rules[0].apiGroups: Required value: resource rules must supply at least one api group",
+            "rules[0].resources: Required value: resource rules must supply at least one resource",
+        ],
+    );
+    check(
+        "RoleBinding",
+        json!({"roleRef": {"kind": "Foo"}}),
+        &[r#"roleRef.kind: Unsupported value: "Foo": supported values: "Role", "ClusterRole""#],
+    );
+    check_update(
+        "RoleBinding",
+        json!({}),
+        json!({"roleRef": {"name": "z"}}),
+        &[
+            r#"roleRef: Invalid value: {"apiGroup":"rbac.authorization.k8s.io","kind":"Role","name":"z"}: cannot change roleRef"#,
+        ],
+    );
+}
+
+#[test]
+fn classes() {
+    check("StorageClass", json!({"provisioner": null}), &["provisioner: Required value"]);
+    check_update(
+        "StorageClass",
+        json!({}),
+        json!({"parameters": {"a": "b"}}),
+        &["parameters: Forbidden: updates to parameters are forbidden."],
+    );
+    check_update(
+        "PriorityClass",
+        json!({}),
+        json!({"value": 6}),
+        &["value: Forbidden: may not be changed in an update."],
+    );
+    check("IngressClass", json!({"spec": {"controller": null}}), &["spec.controller: Required value"]);
+}
+
+#[test]
+fn limits_and_quotas() {
+    check(
+        "LimitRange",
+        json!({"spec": {"limits": [{"type": "Pod", "min": {"cpu": "2"}, "max": {"cpu": "1"}}]}}),
+        &["spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1"],
+    );
+    check(
+        "ResourceQuota",
+        json!({"spec": {"hard": {"pods": "500m"}}}),
+        &["spec.hard[pods]: Invalid value: \"500m\": must be an integer"],
+    );
+    check_update(
+        "ResourceQuota",
+        json!({}),
+        json!({"spec": {"scopes": ["BestEffort"]}}),
+        &["spec.scopes: Invalid value: [\"BestEffort\"]: field is immutable"],
+    );
+}
+
+#[test]
+fn networking() {
+    check(
+        "NetworkPolicy",
+        json!({"spec": {"ingress": [{"from": [{}]}]}}),
+        &["spec.ingress[0].from[0]: Required value: must specify a peer"],
+    );
+    check(
+        "Ingress",
+        json!({"spec": {"defaultBackend": null}}),
+        &["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"],
+    );
+    check(
+        "HorizontalPodAutoscaler",
+        json!({"spec": {"minReplicas": 4}}),
+        &["spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`"],
+    );
+    check(
+        "PodDisruptionBudget",
+        json!({"spec": {"minAvailable": "101%"}}),
+        &["spec.minAvailable: Invalid value: \"101%\": must not be greater than 100%"],
+    );
+    check(
+        "Lease",
+        json!({"spec": {"leaseDurationSeconds": 0}}),
+        &["spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0"],
+    );
+    check(
+        "Event",
+        json!({"involvedObject": {"namespace": "other"}}),
+        &["involvedObject.namespace: Invalid value: \"other\": does not match event.namespace"],
+    );
+}

@@ -1,0 +1,198 @@
+//! Pods: containers, resources, probes, volumes, scheduling, and what of a pod may change.
+
+use serde_json::{Value, json};
+
+use super::{check, check_update};
+
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
+                     and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+                     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const IMMUTABLE: &str = "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,\
+     `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
+     tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n";
+
+/// A pod whose one container has these fields beside name and image.
+fn container(fields: Value) -> Value {
+    let mut container = json!({"name": "c", "image": "nginx"});
+    json_patch::merge(&mut container, &fields);
+    json!({"spec": {"containers": [container]}})
+}
+
+#[test]
+fn a_container_says_what_it_is() {
+    check("Pod", json!({"spec": {"containers": null}}), &["spec.containers: Required value"]);
+    check("Pod", container(json!({"name": null})), &["spec.containers[0].name: Required value"]);
+    check("Pod", container(json!({"image": null})), &["spec.containers[0].image: Required value"]);
+    check(
+        "Pod",
+        container(json!({"name": "A_b"})),
+        &[&format!("spec.containers[0].name: Invalid value: \"A_b\": {LABEL}")],
+    );
+    check(
+        "Pod",
+        container(json!({"image": " nginx"})),
+        &["spec.containers[0].image: Invalid value: \" nginx\": must not have leading or trailing whitespace"],
+    );
+    let twice = json!({"spec": {"containers": [{"name": "c", "image": "a"}, {"name": "c", "image": "b"}]}});
+    check("Pod", twice, &["spec.containers[1].name: Duplicate value: \"c\""]);
+    check(
+        "Pod",
+        container(json!({"imagePullPolicy": "Sometimes"})),
+        &[
+            r#"spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never""#,
+        ],
+    );
+}
+
+#[test]
+fn ports_are_numbers_with_unique_names() {
+    let ports = |ports: Value| container(json!({"ports": ports}));
+    check("Pod", ports(json!([{"containerPort": 0}])), &["spec.containers[0].ports[0].containerPort: Required value"]);
+    check(
+        "Pod",
+        ports(json!([{"containerPort": 65536, "hostPort": -1}])),
+        &[
+            "spec.containers[0].ports[0].containerPort: Invalid value: 65536: must be between 1 and 65535, inclusive",
+            "spec.containers[0].ports[0].hostPort: Invalid value: -1: must be between 1 and 65535, inclusive",
+        ],
+    );
+    check(
+        "Pod",
+        ports(json!([{"containerPort": 1, "name": "a"}, {"containerPort": 2, "name": "a"}])),
+        &["spec.containers[0].ports[1].name: Duplicate value: \"a\""],
+    );
+    check(
+        "Pod",
+        ports(json!([{"containerPort": 1, "hostPort": 5}, {"containerPort": 2, "hostPort": 5}])),
+        &["spec.containers[0].ports[1].hostPort: Duplicate value: \"TCP//5\""],
+    );
+}
+
+#[test]
+fn resources_are_known_not_negative_and_within_limits() {
+    let resources = |resources: Value| container(json!({"resources": resources}));
+    check(
+        "Pod",
+        resources(json!({"limits": {"cpu": "-1"}})),
+        &[
+            "spec.containers[0].resources.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+            "spec.containers[0].resources.requests[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+        ],
+    );
+    check(
+        "Pod",
+        resources(json!({"limits": {"cpu": "1"}, "requests": {"cpu": "2"}})),
+        &["spec.containers[0].resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"],
+    );
+    check(
+        "Pod",
+        resources(json!({"requests": {"example.com/gpu": "1"}})),
+        &["spec.containers[0].resources.limits: Required value: Limit must be set for non overcommitable resources"],
+    );
+    check(
+        "Pod",
+        resources(json!({"requests": {"storage": "1"}})),
+        &[
+            "spec.containers[0].resources.requests[storage]: Invalid value: \"storage\": must be a standard resource for containers",
+        ],
+    );
+}
+
+#[test]
+fn a_probe_does_one_thing_with_sensible_numbers() {
+    let probe = |probe: Value| container(json!({"livenessProbe": probe}));
+    check("Pod", probe(json!({})), &["spec.containers[0].livenessProbe: Required value: must specify a handler type"]);
+    check(
+        "Pod",
+        probe(json!({"exec": {"command": ["a"]}, "tcpSocket": {"port": 1}})),
+        &["spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type"],
+    );
+    check(
+        "Pod",
+        probe(json!({"exec": {"command": ["a"]}, "successThreshold": 2, "initialDelaySeconds": -1})),
+        &[
+            "spec.containers[0].livenessProbe.initialDelaySeconds: Invalid value: -1: must be greater than or equal to 0",
+            "spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1",
+        ],
+    );
+}
+
+#[test]
+fn mounts_refer_to_volumes_that_are_there() {
+    let mount = |mount: Value| container(json!({"volumeMounts": [mount]}));
+    check(
+        "Pod",
+        mount(json!({"name": "v", "mountPath": "/x"})),
+        &["spec.containers[0].volumeMounts[0].name: Not found: \"v\""],
+    );
+    let volume = |volume: Value| json!({"spec": {"volumes": [volume]}});
+    check("Pod", volume(json!({"name": "v", "secret": {}})), &["spec.volumes[0].secret.secretName: Required value"]);
+    check(
+        "Pod",
+        volume(json!({"name": "v", "emptyDir": {}, "hostPath": {"path": "/x"}})),
+        &["spec.volumes[0].hostPath: Forbidden: may not specify more than 1 volume type"],
+    );
+    check(
+        "Pod",
+        volume(
+            json!({"name": "v", "configMap": {"name": "c", "defaultMode": 512, "items": [{"key": "k", "path": "../a"}]}}),
+        ),
+        &[
+            "spec.volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
+            "spec.volumes[0].configMap.items[0].path: Invalid value: \"../a\": must not contain '..'",
+        ],
+    );
+}
+
+#[test]
+fn the_spec_names_policies_that_exist() {
+    check(
+        "Pod",
+        json!({"spec": {"restartPolicy": "Foo"}}),
+        &[r#"spec.restartPolicy: Unsupported value: "Foo": supported values: "Always", "OnFailure", "Never""#],
+    );
+    check(
+        "Pod",
+        json!({"spec": {"dnsPolicy": "None"}}),
+        &["spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None"],
+    );
+    check(
+        "Pod",
+        json!({"spec": {"activeDeadlineSeconds": 0}}),
+        &["spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive"],
+    );
+    check(
+        "Pod",
+        json!({"spec": {"tolerations": [{"key": "a", "operator": "Exists", "effect": "NoSchedule", "tolerationSeconds": 5}]}}),
+        &[
+            "spec.tolerations[0].effect: Invalid value: \"NoSchedule\": effect must be 'NoExecute' when `tolerationSeconds` is set",
+        ],
+    );
+    check(
+        "Pod",
+        json!({"spec": {"nodeName": "n", "schedulingGates": [{"name": "g"}]}}),
+        &["spec.nodeName: Forbidden: cannot be set until all schedulingGates have been cleared"],
+    );
+}
+
+#[test]
+fn of_a_pod_only_images_deadline_and_tolerations_change() {
+    let image = container(json!({"image": "other"}));
+    check_update("Pod", json!({}), image, &[]);
+    check_update("Pod", json!({}), json!({"spec": {"hostname": "h"}}), &[IMMUTABLE]);
+    check_update("Pod", json!({}), json!({"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}}), &[]);
+    check_update(
+        "Pod",
+        json!({"spec": {"tolerations": [{"key": "a", "operator": "Exists"}]}}),
+        json!({"spec": {"tolerations": null}}),
+        &["spec.tolerations: Forbidden: existing toleration can not be modified except its tolerationSeconds"],
+    );
+    check_update(
+        "Pod",
+        json!({"spec": {"activeDeadlineSeconds": 5}}),
+        json!({"spec": {"activeDeadlineSeconds": 6}}),
+        &["spec.activeDeadlineSeconds: Invalid value: 6: must be less than or equal to previous value"],
+    );
+    let two = json!({"spec": {"containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "b"}]}});
+    check_update("Pod", json!({}), two, &["spec.containers: Forbidden: pod updates may not add or remove containers"]);
+}
