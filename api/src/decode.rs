@@ -14,7 +14,8 @@ mod typed;
 
 use serde_json::Value;
 
-use crate::object::{Object, api_version, group_version};
+use crate::object::{self, Object, api_version, group_version};
+use crate::protobuf::{self, Envelope};
 use crate::schema::{TypeId, schema};
 use crate::status::Status;
 
@@ -96,6 +97,28 @@ pub fn json(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Result<
             Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {error}"))
         }
     })
+}
+
+/// Decodes a protobuf body, envelope and all.
+///
+/// # Errors
+/// As [`json`], for bytes that are no message of the kind.
+pub fn protobuf(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Status> {
+    let envelope = protobuf::envelope(body).map_err(|error| unrecognized(body, target, &error))?;
+    let Envelope { api_version, kind, raw } = envelope;
+    let version = if api_version.is_empty() { object::api_version(target.group, target.version) } else { api_version };
+    let kind = if kind.is_empty() { target.kind.to_owned() } else { kind };
+    check_kind(&version, &kind, target)?;
+    let mut object = protobuf::to_json(raw, target.type_id).map_err(|error| {
+        let expected = target.kind;
+        Status::bad_request(format!(
+            "{kind} in version {:?} cannot be handled as a {expected}: {error}",
+            target.version
+        ))
+    })?;
+    object.insert("apiVersion".into(), version.into());
+    object.insert("kind".into(), kind.into());
+    value(&Value::Object(object), target, strictness)
 }
 
 /// Checks a value that is already parsed: the result of a patch, say.

@@ -10,6 +10,7 @@ pub mod names;
 pub mod object;
 pub mod owner;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

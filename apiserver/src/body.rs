@@ -1,7 +1,7 @@
 //! The bodies of requests: read within a limit, decoded against the schema.
 //!
 //! Upstream: apiserver/pkg/endpoints/handlers (rest.go, negotiation), apimachinery/pkg/runtime/serializer
-//! Left out: protobuf and CBOR.
+//! Left out: CBOR.
 
 use api::{
     decode::{self, Strictness, Target},
@@ -50,17 +50,31 @@ impl Request {
     /// The DeleteOptions of a delete's body; none when it is empty.
     ///
     /// # Errors
-    /// 400 when it is not JSON.
+    /// 400 and 415 as for [`typed`].
     pub fn delete_options(&self) -> Result<Option<Value>, Status> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
-        let options = serde_json::from_slice(&self.bytes);
-        options
-            .map(Some)
-            .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")))
+        if self.media_type != PROTOBUF {
+            let options = decode::plain(&self.bytes);
+            return options
+                .map(Some)
+                .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")));
+        }
+        // Clients name the group-version of the resource or that of meta; the options are the same in all of them.
+        let envelope = api::protobuf::envelope(&self.bytes).map_err(Status::bad_request)?;
+        let (group, version) = api::object::group_version(&envelope.api_version);
+        let target = Target::built_in(group, version, "DeleteOptions").or(Target::built_in("", "v1", "DeleteOptions"));
+        let target = target.ok_or_else(|| Status::internal("no schema for DeleteOptions"))?;
+        Ok(Some(decode::protobuf(&self.bytes, &target, Strictness::Ignore)?.value))
     }
 }
+
+/// The media type of objects in protobuf.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// What an object may be sent as.
+const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", PROTOBUF];
 
 /// Texts for the `Warning` header.
 #[derive(Default)]
@@ -119,15 +133,30 @@ pub fn object(
     validation: FieldValidation,
     warnings: &mut Warnings,
 ) -> Result<Value, Status> {
+    typed(body, &target(call)?, validation, warnings)
+}
+
+/// As [`object`], for a kind that is not the row's own: what a subresource speaks.
+///
+/// # Errors
+/// As [`object`].
+pub fn typed(
+    body: &Request,
+    target: &Target<'_>,
+    validation: FieldValidation,
+    warnings: &mut Warnings,
+) -> Result<Value, Status> {
+    let strictness = strictness(validation);
     let decoded = match body.media_type() {
-        "" | "application/json" => decode::json(&body.bytes, &target(call)?, strictness(validation))?,
+        "" | "application/json" => decode::json(&body.bytes, target, strictness)?,
+        PROTOBUF => decode::protobuf(&body.bytes, target, strictness)?,
         "application/yaml" => {
             let text = String::from_utf8_lossy(&body.bytes);
             let value: Value =
                 serde_saphyr::from_str(&text).map_err(|error| Status::bad_request(format!("yaml: {error}")))?;
-            decode::value(&value, &target(call)?, strictness(validation))?
+            decode::value(&value, target, strictness)?
         }
-        _ => return Err(Status::unsupported_media_type(&["application/json", "application/yaml"])),
+        _ => return Err(Status::unsupported_media_type(&MEDIA_TYPES)),
     };
     warnings.extend(decoded.warnings);
     Ok(decoded.value)

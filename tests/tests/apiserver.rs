@@ -246,3 +246,42 @@ async fn patches_that_make_no_sense_get_the_status_that_upstream_gives() {
     let (code, _) = as_admin(&server, "PATCH", &strict, json!({"foo": 1})).await;
     assert_eq!(code, 422);
 }
+
+async fn send_bytes(server: &ApiServer, method: &str, path: &str, kind: &str, body: Vec<u8>) -> (u16, Value) {
+    let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+    let request = request.body(http_body_util::Full::from(body)).unwrap();
+    let response = server.service_as(admin()).oneshot(request).await.unwrap();
+    let code = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (code, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// An object in its protobuf envelope; kind and raw are shorter than 128 bytes.
+fn protobuf(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
+    let kind = [field(1, api_version.as_bytes()), field(2, kind.as_bytes())].concat();
+    [&b"k8s\0"[..], &field(1, &kind), &field(2, raw)].concat()
+}
+
+#[tokio::test]
+async fn protobuf_bodies_are_read_like_json() {
+    let server = api_server().await;
+    let named = b"\x0a\x05\x0a\x03pb1";
+    let body = protobuf("v1", "ConfigMap", &[&named[..], b"\x12\x06\x0a\x01k\x12\x01v"].concat());
+    let (code, created) = send_bytes(&server, "POST", CONFIG_MAPS, PROTOBUF, body).await;
+    assert_eq!((code, &created["data"]), (201, &json!({"k": "v"})), "{created}");
+    let wrong = protobuf("v1", "Secret", named);
+    let (code, refused) = send_bytes(&server, "POST", CONFIG_MAPS, PROTOBUF, wrong).await;
+    assert_eq!((code, refused["reason"].as_str()), (400, Some("BadRequest")));
+    let (code, refused) = send_bytes(&server, "POST", CONFIG_MAPS, PROTOBUF, b"k8s\0\x12\x7f".to_vec()).await;
+    assert_eq!((code, refused["reason"].as_str()), (400, Some("BadRequest")));
+    let options = protobuf("v1", "DeleteOptions", b"\x12\x03\x0a\x01x");
+    let path = format!("{CONFIG_MAPS}/pb1");
+    let (code, refused) = send_bytes(&server, "DELETE", &path, PROTOBUF, options).await;
+    assert_eq!((code, refused["reason"].as_str()), (409, Some("Conflict")), "the uid is a precondition: {refused}");
+    let options = protobuf("v1", "DeleteOptions", b"\x08\x00\x22\x0aBackground");
+    let (code, deleted) = send_bytes(&server, "DELETE", &path, PROTOBUF, options).await;
+    assert_eq!((code, deleted["status"].as_str()), (200, Some("Success")), "{deleted}");
+}

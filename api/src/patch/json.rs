@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn copies_do_not_grow_without_bound() {
-        let doubling = vec![json!({"op": "copy", "from": "/data", "path": "/data/again"}); 60];
+        let doubling = (0..60).map(|n| json!({"op": "copy", "from": "/data", "path": format!("/data/{n}")})).collect();
         assert_eq!(check(Value::Array(doubling)), "422");
     }
 

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     call::Call,
     get,
-    options::WriteOptions,
+    options::{FieldValidation, WriteOptions},
     patch::{self, Patch},
     update,
 };
@@ -25,7 +25,8 @@ use crate::{
 /// POST of a binding: puts the pod on a node, once.
 pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let options = WriteOptions::of(call.query, "CreateOptions")?;
-    let binding = json_body(&body)?;
+    let mut warnings = Warnings::default();
+    let binding = body::typed(&body, &kind("", "v1", "Binding")?, options.field_validation, &mut warnings)?;
     let name = call.info().name.clone();
     if binding.name() != name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
@@ -44,7 +45,6 @@ pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>
         return Err(Status::invalid("", "Binding", &name, &[error]));
     }
     call.server.fresh().await?;
-    let mut warnings = Warnings::default();
     update::change(call, &options, &mut warnings, |pod| {
         let refuse = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
         if !binding.uid().is_empty() && binding.uid() != pod.uid() {
@@ -86,19 +86,17 @@ pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>
 pub async fn token(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let issuer = call.server.tokens.as_ref().ok_or_else(Status::no_such_path)?;
     let account = get::find(call).await?;
-    let request = json_body(&body)?;
-    let issued = issuer.token_request(&request, &account, &*call.server.memory, call.now())?;
     let mut warnings = Warnings::default();
+    let target = kind("authentication.k8s.io", "v1", "TokenRequest")?;
+    let request = body::typed(&body, &target, FieldValidation::Warn, &mut warnings)?;
+    let issued = issuer.token_request(&request, &account, &*call.server.memory, call.now())?;
     warnings.extend(issued.warnings);
     Ok(warnings.put_on(answer::value(201, call.format, &issued.body)))
 }
 
-fn json_body(body: &body::Request) -> Result<Value, Status> {
-    if !matches!(body.media_type(), "" | "application/json") {
-        return Err(Status::unsupported_media_type(&["application/json"]));
-    }
-    let value: Value = serde_json::from_slice(&body.bytes).map_err(|error| Status::bad_request(error.to_string()))?;
-    if value.is_object() { Ok(value) } else { Err(Status::bad_request("the body is no object")) }
+/// What a subresource speaks.
+fn kind(group: &'static str, version: &'static str, kind: &'static str) -> Result<Target<'static>, Status> {
+    Target::built_in(group, version, kind).ok_or_else(|| Status::internal(format!("no schema for {kind}")))
 }
 
 /// The Scale of an object.
@@ -121,6 +119,12 @@ fn scale_of(object: &Value) -> Value {
     scale
 }
 
+/// What a client wants a Scale to be.
+enum Sent {
+    Scale(Value),
+    Patch((Patch, Vec<String>)),
+}
+
 /// GET, PUT and PATCH of a Scale.
 pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Response<Body>, Status> {
     let Some(body) = body else {
@@ -133,18 +137,22 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
     let options = if patches { patch::patch_options(call)? } else { WriteOptions::of(call.query, "UpdateOptions")? };
     call.server.fresh().await?;
     call.current().ok_or_else(|| call.not_found())?;
-    let patch = if patches { Some(Patch::read(&body)?) } else { None };
-    let target = Target::built_in("autoscaling", "v1", "Scale").ok_or_else(Status::no_such_path)?;
-    let strictness = body::strictness(options.field_validation);
-    let whole = Call { subresource: None, ..*call };
     let mut warnings = Warnings::default();
+    let target = kind("autoscaling", "v1", "Scale")?;
+    let strictness = body::strictness(options.field_validation);
+    let sent = if patches {
+        Sent::Patch(Patch::read(&body)?)
+    } else {
+        Sent::Scale(body::typed(&body, &target, options.field_validation, &mut warnings)?)
+    };
+    let whole = Call { subresource: None, ..*call };
     let changed = update::change(&whole, &options, &mut warnings, |current| {
-        let scale = match &patch {
-            Some((patch, complaints)) => {
+        let scale = match &sent {
+            Sent::Patch((patch, complaints)) => {
                 let patched = patch.apply(&scale_of(current), target.type_id)?;
                 patch.check(patched, &target, strictness, complaints)?.0
             }
-            None => json_body(&body)?,
+            Sent::Scale(scale) => scale.clone(),
         };
         let given = scale.name();
         if given != call.info().name {
