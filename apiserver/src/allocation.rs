@@ -1,4 +1,4 @@
-//! What is given out only once: the cluster IPs and node ports of Services.
+//! What is given out only once: the cluster IPs and node ports of Services, and what a node has for pods.
 //!
 //! Upstream: pkg/registry/core/service/storage/alloc.go, pkg/registry/core/service/{ipallocator,portallocator}
 //! Left out: IPAddress objects, several ranges, IPv6.
@@ -8,11 +8,15 @@
 
 use std::net::Ipv4Addr;
 
-use api::status::Status;
+use api::{
+    field::{ErrorType, FieldError},
+    object::Object as _,
+    status::Status,
+};
 use serde_json::Value;
 use store::{Compare, Op, Txn};
 
-use crate::{core::Core, row::Row};
+use crate::{capacity, core::Core, row::Row};
 
 /// Upstream's default of `--service-node-port-range`.
 const NODE_PORTS: std::ops::Range<u64> = 30_000..32_768;
@@ -56,6 +60,7 @@ pub fn for_write(
 ) -> Result<Allocation, Status> {
     let mut allocation = Allocation::default();
     if row.kind != "Service" {
+        allocation.txn = capacity::for_write(core, row, current, Some(object));
         return Ok(allocation);
     }
     let holder = format!(
@@ -84,6 +89,7 @@ pub fn for_write(
     let wanted_ip = self::held_ip(object);
     if wanted_ip != held_ip {
         if let Some(ip) = &wanted_ip {
+            check_ip(core, object, ip)?;
             allocation.take(ip_key(ip), &holder);
         }
         if let Some(ip) = &held_ip {
@@ -94,16 +100,38 @@ pub fn for_write(
     let wants_ports =
         kind == "NodePort" || (kind == "LoadBalancer" && object["spec"]["allocateLoadBalancerNodePorts"] != false);
     let mut taken: Vec<u64> = Vec::new();
+    let mut refused: Vec<FieldError> = Vec::new();
     if wants_ports && let Some(ports) = object["spec"]["ports"].as_array_mut() {
         for (at, port) in ports.iter_mut().enumerate() {
-            let given = port["nodePort"].as_u64().filter(|port| *port != 0);
-            let number = given.unwrap_or_else(|| candidate_port(core, random.wrapping_add(at as u64 * 7919), &taken));
-            port["nodePort"] = number.into();
+            let given = port["nodePort"].as_i64().filter(|port| *port != 0);
+            let number = match given {
+                None => candidate_port(core, random.wrapping_add(at as u64 * 7919), &taken),
+                Some(number) => number.try_into().unwrap_or_default(),
+            };
+            port["nodePort"] = given.map_or_else(|| number.into(), Value::from);
             if !held_ports.contains(&number) && !taken.contains(&number) {
+                let place = format!("spec.ports[{at}].nodePort");
+                refused.extend(check_port(core, given, &place));
                 allocation.take(port_key(number), &holder);
             }
             taken.push(number);
         }
+    }
+    if kind == "LoadBalancer" && object["spec"]["externalTrafficPolicy"] == "Local" {
+        let given = object["spec"]["healthCheckNodePort"].as_i64().filter(|port| *port != 0);
+        let number = given.map_or_else(
+            || candidate_port(core, random.wrapping_add(104_729), &taken),
+            |number| number.try_into().unwrap_or_default(),
+        );
+        object["spec"]["healthCheckNodePort"] = given.map_or_else(|| number.into(), Value::from);
+        if !held_ports.contains(&number) && !taken.contains(&number) {
+            refused.extend(check_port(core, given, "spec.healthCheckNodePort"));
+            allocation.take(port_key(number), &holder);
+        }
+        taken.push(number);
+    }
+    if !refused.is_empty() {
+        return Err(Status::invalid("", "Service", object.name(), &refused));
     }
     for port in held_ports {
         if !taken.contains(&port) {
@@ -113,9 +141,47 @@ pub fn for_write(
     Ok(allocation)
 }
 
+/// Refuses an address that the client asked for and can't have. One that can't be read is left to validation.
+fn check_ip(core: &Core, object: &Value, ip: &str) -> Result<(), Status> {
+    let Ok(address) = ip.parse::<Ipv4Addr>() else { return Ok(()) };
+    let range = core.service_range;
+    let usable = range.contains(&address) && address != range.network() && address != range.broadcast();
+    let mut services = core.memory.list("", "services", "").into_iter();
+    let why = if !usable {
+        format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {}", range.trunc())
+    } else if services.any(|service| held_ip(&service.value()).as_deref() == Some(ip)) {
+        "provided IP is already allocated".to_owned()
+    } else {
+        return Ok(());
+    };
+    let value = vec![ip].into();
+    let detail = format!("failed to allocate IP {ip}: {why}");
+    let error = FieldError { kind: ErrorType::Invalid, field: "spec.clusterIPs".into(), value, detail };
+    Err(Status::invalid("", "Service", object.name(), &[error]))
+}
+
+/// The mistake in a port that the client asked for and can't have.
+fn check_port(core: &Core, asked: Option<i64>, place: &str) -> Option<FieldError> {
+    let asked = asked?;
+    let number = u64::try_from(asked).unwrap_or_default();
+    let used = || core.memory.list("", "services", "").iter().any(|each| node_ports(&each.value()).contains(&number));
+    let detail = if !NODE_PORTS.contains(&number) {
+        format!(
+            "provided port is not in the valid range. The range of valid ports is {}-{}",
+            NODE_PORTS.start,
+            NODE_PORTS.end - 1
+        )
+    } else if used() {
+        "provided port is already allocated".to_owned()
+    } else {
+        return None;
+    };
+    Some(FieldError { kind: ErrorType::Invalid, field: place.into(), value: asked.into(), detail })
+}
+
 /// Frees everything that a deleted object held.
-pub fn release(row: &Row, object: &Value) -> Txn {
-    let mut allocation = Allocation::default();
+pub fn release(core: &Core, row: &Row, object: &Value) -> Txn {
+    let mut allocation = Allocation { txn: capacity::for_write(core, row, Some(object), None) };
     if row.kind == "Service" {
         if let Some(ip) = held_ip(object) {
             allocation.free(ip_key(&ip));
@@ -139,7 +205,9 @@ fn held_ip(object: &Value) -> Option<String> {
 
 fn node_ports(object: &Value) -> Vec<u64> {
     let ports = object["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    ports.iter().filter_map(|port| port["nodePort"].as_u64()).filter(|port| *port != 0).collect()
+    let health_check = object["spec"]["healthCheckNodePort"].as_u64();
+    let numbers = ports.iter().filter_map(|port| port["nodePort"].as_u64()).chain(health_check);
+    numbers.filter(|port| *port != 0).collect()
 }
 
 /// A free address of the range as far as memory knows. The first is the API server's own; upstream leaves the lower

@@ -35,6 +35,9 @@ impl Request {
         }
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let media_type = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if http_body::Body::size_hint(&body).lower() > LIMIT_BYTES as u64 {
+            return Err(Status::request_entity_too_large(LIMIT_BYTES));
+        }
         match Limited::new(body, LIMIT_BYTES).collect().await {
             Ok(collected) => Ok(Request { bytes: collected.to_bytes(), media_type }),
             Err(error) if error.is::<LengthLimitError>() => Err(Status::request_entity_too_large(LIMIT_BYTES)),

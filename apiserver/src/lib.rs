@@ -10,6 +10,7 @@ pub mod authentication;
 pub mod authorization;
 pub mod body;
 mod bootstrap;
+mod capacity;
 pub mod core;
 pub mod discovery;
 pub mod flags;

@@ -37,6 +37,8 @@ pub struct Row {
     pub delete_answer: DeleteAnswer,
     /// Whether DELETE leaves the object with a deletionTimestamp for a grace period: pods only.
     pub graceful_deletion: bool,
+    /// Whether DELETE leaves the dependents when the client does not say (v1 controllers and Jobs, as ever).
+    pub orphans_by_default: bool,
     /// Whether PUT creates a missing object (endpoints, events, leases, limit ranges, runtime classes, RBAC kinds).
     pub create_on_update: bool,
     /// Whether PUT without a resourceVersion is accepted.

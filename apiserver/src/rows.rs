@@ -47,6 +47,7 @@ fn namespaced(group: &'static str, version: &'static str, kind: &'static str, pl
         selectable_fields: Vec::new(),
         delete_answer: DeleteAnswer::Status,
         graceful_deletion: false,
+        orphans_by_default: false,
         create_on_update: false,
         unconditional_update: true,
         stored_as: None,

@@ -45,7 +45,7 @@ pub(crate) mod validation;
 use api::field::{Field, FieldError};
 use serde_json::Value;
 
-use crate::row::Subresource;
+use crate::{attributes::UserInfo, row::Subresource};
 
 /// The pure hooks of one kind. Every hook sees the object as JSON, its types already checked against the schema; an
 /// absent optional field is absent.
@@ -55,6 +55,9 @@ pub trait Strategy: Send + Sync {
 
     /// Resets what a client may not set on create (status, for most kinds).
     fn prepare_for_create(&self, _object: &mut Value) {}
+
+    /// Writes into a new object who makes it, for the kinds that say so (certificate requests).
+    fn sign(&self, _object: &mut Value, _user: &UserInfo) {}
 
     /// Puts back what a client may not change through the main resource: status, for most kinds.
     /// The path itself keeps metadata and bumps `metadata.generation` as [`Strategy::generation`] says.

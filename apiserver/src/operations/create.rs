@@ -54,6 +54,7 @@ pub async fn create_object(
         let uid = uuid::Uuid::new_v4().to_string();
         metadata::prepare_for_create(row, &mut object, &call.info().namespace, uid, call.now(), fastrand::u64(..))?;
         row.strategy.prepare_for_create(&mut object);
+        row.strategy.sign(&mut object, call.user());
         let mut object = call.admit(Operation::Create, Some(object), None, options.dry_run)?.unwrap_or_default();
         row.strategy.defaults(&mut object);
         let Allocation { txn, .. } = allocation::for_write(call.server, row, &mut object, None, fastrand::u64(..))?;
@@ -79,8 +80,8 @@ pub async fn create_object(
             Err(WriteError::Raced { .. }) => {
                 return Err(already_exists(call, object.name()));
             }
-            Err(WriteError::Taken) if allocations_left > 0 => allocations_left -= 1,
-            Err(WriteError::Taken) => return Err(allocation::exhausted(row, object.name())),
+            Err(WriteError::Taken | WriteError::Full { .. }) if allocations_left > 0 => allocations_left -= 1,
+            Err(WriteError::Taken | WriteError::Full { .. }) => return Err(allocation::exhausted(row, object.name())),
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }

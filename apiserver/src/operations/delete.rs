@@ -97,13 +97,13 @@ async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> 
         }
         let (change, more) = match &waiting {
             Some(object) => (Change::Update(object, current.revision), Txn::default()),
-            None => (Change::Delete(current.revision), allocation::release(row, &stored)),
+            None => (Change::Delete(current.revision), allocation::release(call.server, row, &stored)),
         };
         match write(call, &key, change, more).await {
             Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written)?)),
             Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current)?)),
             Err(WriteError::Raced { actual }) => update::wait_past(call, actual, &current).await?,
-            Err(WriteError::Taken) => {}
+            Err(WriteError::Taken | WriteError::Full { .. }) => {}
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }
@@ -149,7 +149,9 @@ fn check_preconditions(
 fn plan(row: &Row, stored: &Value, options: &DeleteOptions, now: jiff::Timestamp) -> Option<Value> {
     let mut object = stored.clone();
     let mut finalizers: Vec<String> = stored.finalizers().into_iter().map(str::to_owned).collect();
-    if let Some(propagation) = options.propagation {
+    let decided = finalizers.iter().any(|each| each == ORPHAN || each == FOREGROUND);
+    let by_default = (row.orphans_by_default && !decided).then_some(Propagation::Orphan);
+    if let Some(propagation) = options.propagation.or(by_default) {
         finalizers.retain(|each| each != ORPHAN && each != FOREGROUND);
         match propagation {
             Propagation::Orphan => finalizers.push(ORPHAN.into()),

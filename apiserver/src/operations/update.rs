@@ -116,7 +116,7 @@ pub async fn change(
         let finished = is_finished(&object);
         let change =
             if finished { Change::Delete(current.revision) } else { Change::Update(&object, current.revision) };
-        let more = if finished { allocation::release(row, &stored) } else { allocation.txn };
+        let more = if finished { allocation::release(call.server, row, &stored) } else { allocation.txn };
         match write(call, &current.key, change, more).await {
             Ok(written) if finished => {
                 let last =
@@ -129,6 +129,10 @@ pub async fn change(
             }
             Err(WriteError::Raced { actual }) => wait_past(call, actual, &current).await?,
             Err(WriteError::Taken) => {}
+            Err(WriteError::Full { node, resource }) => {
+                let why = format!("node {node:?} has not enough {resource} left");
+                return Err(Status::conflict(&row.group, "pods/binding", &name, &why));
+            }
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }

@@ -12,6 +12,7 @@ use store::{Compare, Op, Revision, StoreError, Txn};
 
 use super::call::Call;
 use crate::{
+    capacity,
     memory::{OBJECTS, store_key},
     object::{self, Object, ObjectKey},
 };
@@ -43,6 +44,11 @@ pub enum WriteError {
     },
     /// One of the additional keys was taken: the allocation must be tried again with another candidate.
     Taken,
+    /// The node has not that much of the resource left.
+    Full {
+        node: String,
+        resource: String,
+    },
     Failed(Status),
 }
 
@@ -82,10 +88,20 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: T
         let key = [PROVENANCE.as_bytes(), rest].concat().into();
         ops.push(Op::Put { key, value: provenance(call), ttl: is_delete.then_some(PROVENANCE_OF_DELETES) });
     }
-    let revision = match call.server.store.transact(Txn { compares, ops }).await {
+    let revision = match transact(call, Txn { compares, ops }).await {
         Ok(revision) => revision,
         Err(StoreError::Conflict { key, actual }) if key == store_key => return Err(WriteError::Raced { actual }),
-        Err(StoreError::Conflict { .. } | StoreError::Ceiling { .. }) => return Err(WriteError::Taken),
+        Err(StoreError::Conflict { actual, .. }) => {
+            // The next attempt must see what stands in the way of this one.
+            call.server.at_least(actual).await.map_err(WriteError::Failed)?;
+            return Err(WriteError::Taken);
+        }
+        Err(StoreError::Ceiling { ledger, .. }) => {
+            return Err(match capacity::ledger_of(&ledger) {
+                Some((node, resource)) => WriteError::Full { node, resource },
+                None => WriteError::Taken,
+            });
+        }
         Err(error) => return Err(WriteError::Failed(store_failure(&error))),
     };
     // A failure to follow is not a failure to write: the change is on disk.
@@ -97,6 +113,18 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: T
     }
     let object = Object::load(row, key.clone(), &encoded, revision);
     object.map(Arc::new).map_err(|error| WriteError::Failed(Status::internal(error)))
+}
+
+/// Runs the transaction. What is given back to a node that has never been asked for it (a pod older than the ledger) is
+/// not a reason to keep the pod.
+async fn transact(call: &Call<'_>, txn: Txn) -> Result<Revision, StoreError> {
+    match call.server.store.transact(txn.clone()).await {
+        Err(StoreError::Ceiling { ledger, delta, current }) if delta < 0 => {
+            tracing::warn!(?ledger, delta, current, "more is given back than was taken");
+            call.server.store.transact(capacity::without_ledgers(txn)).await
+        }
+        answer => answer,
+    }
 }
 
 fn encode(value: &Value) -> Result<Bytes, WriteError> {

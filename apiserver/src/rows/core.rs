@@ -101,6 +101,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "status.replicas",
                 read: |object| text_or(object, "status.replicas", "0"),
             }],
+            orphans_by_default: true,
             strategy: Arc::new(replication_controller::ReplicationControllers),
             ..namespaced("", "v1", "ReplicationController", "replicationcontrollers")
         }

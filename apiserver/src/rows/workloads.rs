@@ -62,6 +62,7 @@ pub(super) fn rows() -> Vec<Row> {
                 label: "status.successful",
                 read: |object| text_or(object, "status.succeeded", "0"),
             }],
+            orphans_by_default: true,
             strategy: Arc::new(job::Jobs),
             ..namespaced("batch", "v1", "Job", "jobs")
         }

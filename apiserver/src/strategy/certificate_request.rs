@@ -6,13 +6,28 @@
 use serde_json::{Value, json};
 
 use super::{NameRule, Strategy, keep, keep_status};
-use crate::row::Subresource;
+use crate::{attributes::UserInfo, row::Subresource};
 
 pub(crate) struct CertificateRequests;
 
 impl Strategy for CertificateRequests {
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({});
+    }
+
+    fn sign(&self, object: &mut Value, user: &UserInfo) {
+        let Some(spec) = object["spec"].as_object_mut() else { return };
+        for name in ["username", "uid", "groups", "extra"] {
+            spec.remove(name);
+        }
+        spec.insert("username".to_owned(), user.name.as_str().into());
+        if !user.uid.is_empty() {
+            spec.insert("uid".to_owned(), user.uid.as_str().into());
+        }
+        spec.insert("groups".to_owned(), user.groups.clone().into());
+        if !user.extra.is_empty() {
+            spec.insert("extra".to_owned(), json!(user.extra));
+        }
     }
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {

@@ -1,0 +1,116 @@
+//! A node is never promised more than it has, however many bind to it at once.
+
+use std::sync::Arc;
+
+use apiserver::{
+    attributes::UserInfo,
+    authorization::Mode,
+    server::{self, Config},
+    service::Service,
+};
+use axum::body::Body;
+use http::Request;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+async fn open() -> Service {
+    let config = Config {
+        authorization_modes: vec![Mode::AlwaysAllow],
+        static_tokens: Default::default(),
+        enabled_admission_plugins: Vec::new(),
+        disabled_admission_plugins: vec!["ServiceAccount".to_owned()],
+        service_range: "10.96.0.0/16".parse().unwrap(),
+        advertised: None,
+        issuers: Vec::new(),
+        verification_keys: Vec::new(),
+        issuer: None,
+    };
+    let store = Arc::new(store::memory::Memory::new());
+    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
+    server.service_as(UserInfo::new("admin", &["system:masters"]))
+}
+
+async fn send(service: &Service, method: &str, path: &str, body: Value) -> (u16, Value) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let answer = service.clone().oneshot(request.body(Body::from(body.to_string())).unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+async fn make_pod(service: &Service, name: &str, cpu: &str) {
+    let container = json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}});
+    let pod = json!({"metadata": {"name": name}, "spec": {"containers": [container]}});
+    assert_eq!(send(service, "POST", PODS, pod).await.0, 201);
+}
+
+async fn bind(service: &Service, name: &str) -> (u16, Value) {
+    let binding = json!({"metadata": {"name": name}, "target": {"kind": "Node", "name": "n"}});
+    send(service, "POST", &format!("{PODS}/{name}/binding"), binding).await
+}
+
+async fn node_with(cpu: &str) -> Service {
+    let service = open().await;
+    let status = json!({"allocatable": {"cpu": cpu, "pods": "110", "memory": "1Gi"}, "capacity": {"cpu": cpu}});
+    let node = json!({"metadata": {"name": "n"}, "status": status});
+    assert_eq!(send(&service, "POST", "/api/v1/nodes", node).await.0, 201);
+    service
+}
+
+#[tokio::test]
+async fn bindings_beyond_a_nodes_allocatable_are_refused() {
+    let service = node_with("1").await;
+    for name in ["a", "b", "c"] {
+        make_pod(&service, name, "400m").await;
+    }
+    assert_eq!(bind(&service, "a").await.0, 201);
+    assert_eq!(bind(&service, "b").await.0, 201);
+    let (status, answer) = bind(&service, "c").await;
+    assert_eq!((status, &answer["reason"]), (409, &json!("Conflict")));
+    let told = "Operation cannot be fulfilled on pods/binding \"c\": node \"n\" has not enough cpu left";
+    assert_eq!(answer["message"], told);
+    let (_, pod) = send(&service, "GET", &format!("{PODS}/c"), json!(null)).await;
+    assert_eq!(pod["spec"].get("nodeName"), None, "a refused binding leaves the pod as it was");
+}
+
+#[tokio::test]
+async fn what_a_pod_held_is_free_again_when_it_ends_or_goes() {
+    let service = node_with("1").await;
+    for name in ["a", "b", "c"] {
+        make_pod(&service, name, "1").await;
+    }
+    assert_eq!(bind(&service, "a").await.0, 201);
+    assert_eq!(bind(&service, "b").await.0, 409);
+    assert_eq!(send(&service, "DELETE", &format!("{PODS}/a?gracePeriodSeconds=0"), json!(null)).await.0, 200);
+    assert_eq!(bind(&service, "b").await.0, 201);
+    assert_eq!(bind(&service, "c").await.0, 409);
+    let (_, mut pod) = send(&service, "GET", &format!("{PODS}/b"), json!(null)).await;
+    pod["status"]["phase"] = "Succeeded".into();
+    assert_eq!(send(&service, "PUT", &format!("{PODS}/b/status"), pod).await.0, 200);
+    assert_eq!(bind(&service, "c").await.0, 201);
+}
+
+#[tokio::test]
+async fn of_many_bindings_at_once_exactly_those_that_fit_succeed() {
+    let service = node_with("5").await;
+    let names: Vec<String> = (0..20).map(|at| format!("p{at}")).collect();
+    for name in &names {
+        make_pod(&service, name, "500m").await;
+    }
+    let bindings = names.iter().map(|name| bind(&service, name));
+    let answers = futures::future::join_all(bindings).await;
+    let bound = answers.iter().filter(|(status, _)| *status == 201).count();
+    assert_eq!(bound, 10);
+    assert!(answers.iter().all(|(status, _)| matches!(status, 201 | 409)));
+}
+
+#[tokio::test]
+async fn a_node_that_has_not_said_what_it_has_sets_no_limit() {
+    let service = open().await;
+    make_pod(&service, "a", "64").await;
+    assert_eq!(bind(&service, "a").await.0, 201);
+}
