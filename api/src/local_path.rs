@@ -13,7 +13,9 @@ pub const PROVISIONER: &str = "skiff.dev/local-path";
 pub const STORAGE_CLASS: &str = "local-path";
 /// The finalizer that keeps a volume until its directory is gone.
 pub const FINALIZER: &str = "skiff.dev/local-path";
-/// The directory on each node below which every volume has one, named after the volume.
+/// The directory on each node below which every volume has one, named after the volume, unless flags say otherwise.
 pub const DIRECTORY: &str = "/var/lib/skiff/volumes";
+/// The label of a volume that names its node: a node may see and release the volumes that carry its own name.
+pub const VOLUME_LABEL: &str = "skiff.dev/local-path-node";
 /// The node label by whose value a volume says where it is.
 pub const NODE_LABEL: &str = "kubernetes.io/hostname";

@@ -71,6 +71,7 @@ pub struct Attributes<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub field_selector: &'a str,
+    pub label_selector: &'a str,
 }
 
 impl<'a> From<&'a RequestInfo> for Attributes<'a> {
@@ -85,6 +86,7 @@ impl<'a> From<&'a RequestInfo> for Attributes<'a> {
             namespace: &info.namespace,
             name: &info.name,
             field_selector: &info.field_selector,
+            label_selector: &info.label_selector,
         }
     }
 }

@@ -38,6 +38,9 @@ pub struct Config {
     /// How many finished pods may stay; 0 for all.
     #[arg(long, value_name = "COUNT", default_value_t = 12500)]
     pub terminated_pod_gc_threshold: usize,
+    /// Where the volumes of the class `local-path` lie on the nodes.
+    #[arg(long, value_name = "FOLDER", default_value = api::local_path::DIRECTORY)]
+    pub local_path_directory: String,
     /// Which controllers to run: `*` for all, `NAME` to add one, `-NAME` to leave one out.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "*", allow_hyphen_values = true)]
     pub controllers: Vec<String>,

@@ -114,7 +114,7 @@ async fn control(
     }
     all.start(volume_binder::ClaimBinder::new(informers));
     all.start(volume_binder::VolumeBinder::new(informers));
-    all.start(provisioner::Provisioner::new(informers));
+    all.start(provisioner::Provisioner::new(informers, &config.local_path_directory));
     all.start(provisioner::Releaser::new(informers));
     all.start(local_path_class::LocalPathClass::new(informers));
     all.start(volume_protection::ClaimProtection::new(informers));

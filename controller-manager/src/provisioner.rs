@@ -31,6 +31,8 @@ pub struct Input {
     pub class: Option<Arc<StorageClass>>,
     /// The node that the scheduler selected, if it exists.
     pub node: Option<Arc<Node>>,
+    /// The directory on the node below which volumes lie.
+    pub directory: Arc<str>,
     /// The volume of the name that the claim's one has, if it is there already.
     pub volume: Option<Arc<PersistentVolume>>,
 }
@@ -54,7 +56,7 @@ pub fn plan(input: &Input) -> Plan {
         return vec![actions::warning(claim, "ProvisioningFailed", message)].into();
     }
     let Some(node) = &input.node else { return Plan::nothing() };
-    let volume = volume(claim, class, node);
+    let volume = volume(claim, class, node, &input.directory);
     let message = format!("Successfully provisioned volume {}", name(&volume.metadata));
     vec![Action::create(&volume), actions::normal(claim, "ProvisioningSucceeded", message)].into()
 }
@@ -83,15 +85,17 @@ fn name(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or("")
 }
 
-fn volume(claim: &PersistentVolumeClaim, class: &StorageClass, node: &Node) -> PersistentVolume {
+fn volume(claim: &PersistentVolumeClaim, class: &StorageClass, node: &Node, directory: &str) -> PersistentVolume {
     let asked = claim.spec.clone().unwrap_or_default();
     let requests = asked.resources.and_then(|resources| resources.requests).unwrap_or_default();
     let name_of_volume = name_of_volume(claim);
-    let path = format!("{}/{name_of_volume}", local_path::DIRECTORY);
+    let path = format!("{directory}/{name_of_volume}");
+    let label = (local_path::VOLUME_LABEL.to_owned(), name(&node.metadata).to_owned());
     PersistentVolume {
         metadata: ObjectMeta {
             name: Some(name_of_volume),
             annotations: Some(BTreeMap::from([(PROVISIONED_BY.to_owned(), local_path::PROVISIONER.to_owned())])),
+            labels: Some(BTreeMap::from([label])),
             finalizers: Some(vec![local_path::FINALIZER.to_owned()]),
             ..ObjectMeta::default()
         },
@@ -167,6 +171,7 @@ fn is_on(volume: &PersistentVolume, node: &Node) -> bool {
 
 /// Makes volumes for claims.
 pub struct Provisioner {
+    directory: Arc<str>,
     claims: Cache<PersistentVolumeClaim>,
     classes: Cache<StorageClass>,
     nodes: Cache<Node>,
@@ -183,8 +188,14 @@ pub struct Releaser {
 const SERVICE_ACCOUNT: &str = "local-path-provisioner";
 
 impl Provisioner {
-    pub fn new(informers: &Informers) -> Self {
-        Self { claims: informers.of(), classes: informers.of(), nodes: informers.of(), volumes: informers.of() }
+    pub fn new(informers: &Informers, directory: &str) -> Self {
+        Self {
+            directory: directory.into(),
+            claims: informers.of(),
+            classes: informers.of(),
+            nodes: informers.of(),
+            volumes: informers.of(),
+        }
     }
 }
 
@@ -206,7 +217,7 @@ impl Controller for Provisioner {
         let class = self.classes.get(&ObjectKey::cluster(class_of(&claim)));
         let node = annotation(&claim, SELECTED_NODE).and_then(|node| self.nodes.get(&ObjectKey::cluster(node)));
         let volume = self.volumes.get(&ObjectKey::cluster(name_of_volume(&claim)));
-        Ok(Some(Input { claim, class, node, volume }))
+        Ok(Some(Input { claim, class, node, volume, directory: self.directory.clone() }))
     }
 
     fn plan(input: &Input, _now: Timestamp) -> Plan {

@@ -35,6 +35,8 @@ pub struct Config {
     /// The machine's own resolver configuration.
     pub resolv_conf: PathBuf,
     pub max_pods: i64,
+    /// Where the volumes of the class `local-path` lie; nothing outside it is ever made or removed for a volume.
+    pub local_path_directory: PathBuf,
     pub system_reserved: BTreeMap<String, String>,
     pub container_log_max_bytes: u64,
     pub container_log_max_files: u32,
@@ -79,6 +81,7 @@ impl Config {
             cluster_domain: "cluster.local".into(),
             resolv_conf: real_resolv_conf(),
             max_pods: 110,
+            local_path_directory: api::local_path::DIRECTORY.into(),
             system_reserved: BTreeMap::new(),
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,

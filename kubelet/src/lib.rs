@@ -27,6 +27,7 @@ pub mod field_path;
 pub mod hostname;
 pub mod http_get;
 pub mod images;
+pub mod local_volumes;
 pub mod logs;
 pub mod machine;
 pub mod node;
@@ -72,6 +73,7 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
         network(&config, nodes, &shutdown),
         node::keep(config.clone(), client, runtime, machine, shutdown.clone()),
+        local_volumes::follow(&config, &informers, shutdown.clone()),
         pods::follow(Arc::new(acts), pods, events, shutdown.clone()),
     );
     Ok(())

@@ -27,6 +27,9 @@ struct Flags {
     /// Where the CNI configuration lies, or is written if there is none.
     #[arg(long)]
     cni_conf_dir: Option<PathBuf>,
+    /// Where the volumes of the class `local-path` lie.
+    #[arg(long)]
+    local_path_directory: Option<PathBuf>,
     #[command(flatten)]
     logs: logging::LogFlags,
 }
@@ -43,6 +46,7 @@ async fn main() -> anyhow::Result<()> {
     }
     config.node_ips = flags.node_ip;
     config.root_dir = flags.root_dir.unwrap_or(config.root_dir);
+    config.local_path_directory = flags.local_path_directory.unwrap_or(config.local_path_directory);
     config.cni_conf_dir = flags.cni_conf_dir.unwrap_or(config.cni_conf_dir);
     config.container_runtime_endpoint = flags.container_runtime_endpoint.unwrap_or(config.container_runtime_endpoint);
     let agent = format!("kubelet/{}", component::version::GIT_VERSION);

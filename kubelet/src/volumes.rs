@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::field_path::{self, NodeAmounts};
+use crate::local_volumes;
 use crate::pod_spec;
 
 pub mod atomic_writer;
@@ -232,9 +233,10 @@ impl Maker<'_> {
         let spec = volumes.get(&bound).await.map_err(refused)?.spec.unwrap_or_default();
         let folder = match (spec.local, spec.host_path) {
             (Some(local), _) => {
-                // The node makes the folders of local volumes.
                 let path = PathBuf::from(local.path);
-                std::fs::create_dir_all(&path).map_err(|source| self.disk(source))?;
+                if local_volumes::is_ours(&path, &bound, &self.config.local_path_directory) {
+                    std::fs::create_dir_all(&path).map_err(|source| self.disk(source))?;
+                }
                 path
             }
             (None, Some(host)) => self.host_path(Path::new(&host.path), host.type_.as_deref().unwrap_or_default())?,

@@ -66,6 +66,16 @@ impl Layout {
         self.state.join("kubelet")
     }
 
+    /// Where the volumes of the class `local-path` lie.
+    pub fn volumes(&self) -> PathBuf {
+        self.state.join("volumes")
+    }
+
+    /// The cgroup that `kubepods` lies in.
+    pub fn cgroup_root(&self) -> String {
+        if self.cluster == "skiff" { "/".to_owned() } else { format!("/skiff-{}", self.cluster) }
+    }
+
     /// Where the pods' logs are. Collectors expect /var/log/pods; a second cluster has a folder of its own.
     pub fn pod_logs(&self) -> PathBuf {
         if self.cluster == "skiff" { "/var/log/pods".into() } else { self.state.join("pods-logs") }

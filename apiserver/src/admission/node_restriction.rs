@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use api::status::Status;
+use api::{local_path, status::Status};
 use serde_json::Value;
 
 use super::{Admission, Operation, Request};
@@ -50,6 +50,7 @@ fn check(request: &Request<'_>, node: &str) -> Result<(), Status> {
         ("", "nodes", _) => check_node(request, node),
         ("", "persistentvolumeclaims", "status") => check_claim_status(request, node),
         ("", "persistentvolumeclaims", _) => Err(request.forbidden("may only update PVC status")),
+        ("", "persistentvolumes", _) => check_volume(request, node),
         ("", "serviceaccounts", "token") => check_token_request(request, node),
         ("coordination.k8s.io", "leases", _) => check_lease(request, node),
         ("storage.k8s.io", "csinodes", _) if request.name() != node => {
@@ -343,6 +344,37 @@ fn check_audience(request: &Request<'_>, asked: &Value, pod: &Value) -> Result<(
         return Ok(());
     }
     Err(request.forbidden(format!("audience {audience:?} not found in pod spec volume")))
+}
+
+/// A node says of a deleted local volume of its own that the directory is gone, and nothing else.
+fn check_volume(request: &Request<'_>, node: &str) -> Result<(), Status> {
+    let (Some(old), Some(new)) = (request.old, &request.object) else { return Err(unexpected_operation(request)) };
+    let mut released = old.clone();
+    if let Some(finalizers) = released["metadata"]["finalizers"].as_array_mut() {
+        finalizers.retain(|finalizer| finalizer != local_path::FINALIZER);
+    }
+    let is_own = old["metadata"]["labels"][local_path::VOLUME_LABEL] == node;
+    let is_deleted = old["metadata"]["deletionTimestamp"].is_string();
+    if is_own && is_deleted && is_same_but_for_bookkeeping(&released, new) {
+        return Ok(());
+    }
+    Err(request.forbidden(format!("node {node:?} can only release deleted local volumes that are on itself")))
+}
+
+fn is_same_but_for_bookkeeping(a: &Value, b: &Value) -> bool {
+    let bare = |value: &Value| {
+        let mut value = value.clone();
+        if let Some(metadata) = value["metadata"].as_object_mut() {
+            metadata.remove("managedFields");
+            metadata.remove("resourceVersion");
+            let none_left = metadata.get("finalizers").and_then(Value::as_array).is_some_and(Vec::is_empty);
+            if none_left {
+                metadata.remove("finalizers");
+            }
+        }
+        value
+    };
+    bare(a) == bare(b)
 }
 
 fn check_lease(request: &Request<'_>, node: &str) -> Result<(), Status> {

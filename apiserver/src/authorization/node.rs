@@ -12,6 +12,7 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
+use api::local_path;
 use serde_json::Value;
 
 use super::{Attributes, bootstrap, rule::Rule};
@@ -101,7 +102,7 @@ impl NodeAuthorizer {
                     };
                 }
                 ("", "persistentvolumeclaims") => return self.judge_get(Kind::Claim, node, asked),
-                ("", "persistentvolumes") => return self.judge_get(Kind::Volume, node, asked),
+                ("", "persistentvolumes") => return self.judge_volume(node, asked),
                 ("", "serviceaccounts") => return self.judge_token(node, asked),
                 ("", "nodes") => return judge_node(node, asked),
                 ("", "pods") => return self.judge_pod(node, asked),
@@ -135,6 +136,16 @@ impl NodeAuthorizer {
             return Err("cannot get subresource".to_owned());
         }
         self.related(kind, node, asked)
+    }
+
+    /// A node reads the volumes of its pods, and sees and releases (NodeRestriction looks at what it changes) the
+    /// local ones that carry its name.
+    fn judge_volume(&self, node: &str, asked: &Attributes<'_>) -> Result<(), String> {
+        match (asked.subresource, asked.verb) {
+            ("", "list" | "watch") if asked.label_selector == format!("{}={node}", local_path::VOLUME_LABEL) => Ok(()),
+            ("", "patch") if !asked.name.is_empty() => Ok(()),
+            _ => self.judge_get(Kind::Volume, node, asked),
+        }
     }
 
     fn judge_token(&self, node: &str, asked: &Attributes<'_>) -> Result<(), String> {

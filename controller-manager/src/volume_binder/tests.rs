@@ -63,6 +63,7 @@ fn plan_all(world: &World) -> Plan {
             class: input.class,
             node: world.all::<Node>().into_iter().next(),
             volume: input.volumes.into_iter().find(|volume| volume.metadata.name.as_ref() == Some(&name)),
+            directory: "/volumes".into(),
         }));
     }
     for volume in world.all::<PersistentVolume>() {

@@ -221,3 +221,29 @@ fn a_node_reports_of_claims_only_their_size_and_conditions() {
         "may only update PVC status",
     );
 }
+
+#[test]
+fn a_node_says_that_a_deleted_volume_of_its_own_is_gone_and_nothing_else() {
+    let volume = |node: &str, deleted: bool| {
+        let mut volume = json!({"kind": "PersistentVolume", "metadata": {
+            "name": "pv", "labels": {"skiff.dev/local-path-node": node},
+            "finalizers": ["skiff.dev/local-path", "kubernetes.io/pv-protection"]}});
+        if deleted {
+            volume["metadata"]["deletionTimestamp"] = "2026-11-25T00:00:00Z".into();
+        }
+        volume
+    };
+    let patch = |old: Value, change: fn(&mut Value)| {
+        let mut new = old.clone();
+        change(&mut new);
+        by_node(Operation::Update, "/persistentvolumes//pv/", Some(new), Some(&old))
+    };
+    let release: fn(&mut Value) = |volume| volume["metadata"]["finalizers"] = json!(["kubernetes.io/pv-protection"]);
+    assert_eq!(patch(volume("n1", true), release), Ok(()));
+    let why = "can only release deleted local volumes";
+    refused(patch(volume("n2", true), release), why);
+    refused(patch(volume("n1", false), release), why);
+    refused(patch(volume("n1", true), |volume| volume["metadata"]["finalizers"] = json!([])), why);
+    refused(patch(volume("n1", true), |volume| volume["metadata"]["labels"]["x"] = "y".into()), why);
+    refused(patch(volume("n1", true), |volume| volume["spec"]["local"]["path"] = "/etc".into()), why);
+}

@@ -128,3 +128,20 @@ fn a_user_of_that_name_outside_the_group_of_nodes_is_no_node() {
     assert_eq!(super::node_name(&UserInfo::new("n1", &["system:nodes"])), None);
     assert_eq!(super::node_name(&UserInfo::new("system:node:n1", &["system:nodes"])), Some("n1"));
 }
+
+#[test]
+fn a_node_lists_the_local_volumes_that_carry_its_name() {
+    let authorizer = world().authorizer();
+    let user = UserInfo::new("system:node:n1", &["system:nodes"]);
+    let list = |label_selector| Attributes {
+        is_resource: true,
+        verb: "watch",
+        resource: "persistentvolumes",
+        label_selector,
+        ..Attributes::default()
+    };
+    assert!(authorizer.allows(&user, &list("skiff.dev/local-path-node=n1")));
+    for selector in ["", "skiff.dev/local-path-node=n2", "skiff.dev/local-path-node!=n1"] {
+        assert!(!authorizer.allows(&user, &list(selector)), "{selector}");
+    }
+}
