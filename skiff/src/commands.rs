@@ -4,5 +4,6 @@ pub mod delete;
 pub mod doctor;
 pub mod down;
 pub mod kubeconfig;
+pub mod serve;
 pub mod status;
 pub mod up;

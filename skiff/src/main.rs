@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use component::logging::LogFlags;
 
-use commands::{delete, doctor, down, kubeconfig, status, up};
+use commands::{delete, doctor, down, kubeconfig, serve, status, up};
 use layout::Layout;
 
 /// A Kubernetes cluster on this machine.
@@ -50,6 +50,9 @@ enum Command {
     Status(status::Flags),
     /// Print the admin's kubeconfig.
     Kubeconfig(kubeconfig::Flags),
+    /// Be the cluster: what `up` starts.
+    #[command(hide = true)]
+    Serve(serve::Flags),
     /// Print a shell's completion script.
     #[command(after_help = "Example:\n  skiff completion bash > /etc/bash_completion.d/skiff")]
     Completion { shell: clap_complete::Shell },
@@ -79,6 +82,10 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         Command::Doctor(doctor) => return doctor::run(&layout, doctor),
         Command::Status(status) => return status::run(&layout, status).await,
         Command::Kubeconfig(kubeconfig) => kubeconfig::run(&layout, kubeconfig)?,
+        Command::Serve(_) => {
+            component::logging::init(&flags.logs);
+            serve::run(&layout).await?;
+        }
         Command::Completion { shell } => {
             clap_complete::generate(*shell, &mut Flags::command(), "skiff", &mut std::io::stdout());
         }

@@ -93,17 +93,14 @@ fn etcd_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
     ]
 }
 
-fn api_server_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
+/// The API server's flags, the same in both shapes but for its store.
+pub fn api_server_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
     let pki = |file: &str| layout.pki().join(file);
-    vec![
+    let mut arguments = vec![
         option("secure-port", settings.api_port),
         option("advertise-address", settings.node_address),
         option("service-cluster-ip-range", settings.service_cidr),
         option("authorization-mode", "Node,RBAC"),
-        option("etcd-servers", "https://127.0.0.1:2379"),
-        path_option("etcd-cafile", pki("etcd/ca.crt")),
-        path_option("etcd-certfile", pki("apiserver-etcd-client.crt")),
-        path_option("etcd-keyfile", pki("apiserver-etcd-client.key")),
         path_option("client-ca-file", pki("ca.crt")),
         path_option("tls-cert-file", pki("apiserver.crt")),
         path_option("tls-private-key-file", pki("apiserver.key")),
@@ -112,7 +109,17 @@ fn api_server_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
         path_option("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
         path_option("kubelet-client-key", pki("apiserver-kubelet-client.key")),
         path_option("kubelet-certificate-authority", pki("ca.crt")),
-    ]
+    ];
+    match settings.shape {
+        Shape::One => arguments.push(path_option("data-dir", layout.state.join("store"))),
+        Shape::Separate => arguments.extend([
+            option("etcd-servers", "https://127.0.0.1:2379"),
+            path_option("etcd-cafile", pki("etcd/ca.crt")),
+            path_option("etcd-certfile", pki("apiserver-etcd-client.crt")),
+            path_option("etcd-keyfile", pki("apiserver-etcd-client.key")),
+        ]),
+    }
+    arguments
 }
 
 fn controllers_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
@@ -121,6 +128,7 @@ fn controllers_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> 
         option("cluster-cidr", settings.cluster_cidr),
         option("service-cluster-ip-range", settings.service_cidr),
         path_option("root-ca-file", layout.pki().join("ca.crt")),
+        path_option("local-path-directory", layout.volumes()),
     ]
 }
 
@@ -135,6 +143,7 @@ fn kubelet_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec
         option("hostname-override", &settings.node_name),
         option("node-ip", settings.node_address),
         path_option("root-dir", layout.kubelet_root()),
+        path_option("local-path-directory", layout.volumes()),
         path_option("cni-conf-dir", layout.state.join("cni/net.d")),
     ])
 }
@@ -164,6 +173,7 @@ pub fn write_kubelet_configuration(layout: &Layout, settings: &Settings) -> anyh
             "clusterDomain": "cluster.local",
             "containerRuntimeEndpoint": format!("unix://{}", layout.containerd_socket().display()),
             "podLogsDir": layout.pod_logs(),
+            "cgroupRoot": layout.cgroup_root(),
         }),
     )
 }

@@ -3,6 +3,8 @@
 //! Upstream: cmd/kubeadm/app/cmd/reset.go
 //! Left out: a question first: the command's name says what it does.
 
+use anyhow::Context;
+
 use crate::{
     commands::down,
     layout::Layout,
@@ -19,7 +21,8 @@ pub async fn run(layout: &Layout) -> anyhow::Result<()> {
     if let Some(settings) = Settings::read(&layout.settings()).unwrap_or_default() {
         down::stop(layout, &settings).await?;
     }
-    step("rules, mounts, files", async { clean(layout) }).await?;
+    step("rules of the proxy", proxy::clean_up()).await?;
+    step("mounts, cgroups, files", async { clean(layout) }).await?;
     if let Some(words) = user_kubeconfig::remove(layout)? {
         println!("{words}");
     }
@@ -31,5 +34,10 @@ fn clean(layout: &Layout) -> anyhow::Result<()> {
         unmount_below(folder)?;
         remove_folder(folder)?;
     }
-    Ok(())
+    if layout.pod_logs().starts_with("/var/log") {
+        remove_folder(&layout.pod_logs())?;
+    }
+    let mut kubelet = kubelet::Config::new("");
+    kubelet.cgroup_root = layout.cgroup_root();
+    kubelet::cgroups::remove_root(&kubelet).context("can't remove the pods' cgroups")
 }

@@ -1,0 +1,132 @@
+//! `skiff serve`: the whole cluster in this process, which `skiff up` starts.
+//!
+//! Every component has a client that is mounted on the API server's service, as the user that it is when it runs alone:
+//! there is no socket and no TLS between them, but authorization and admission are the same.
+//!
+//! Upstream: none
+//! Left out: leader election: the embedded store lets no second process in.
+
+use std::{ffi::OsString, net::SocketAddr};
+
+use anyhow::Context;
+use apiserver::{attributes::UserInfo, flags::Flags as ApiServerFlags, service::ApiServer};
+use client::ClientSource;
+use component::serve::{ClientCertificates, Health, health_routes, serve as serve_https, server_config};
+use http::{HeaderValue, Request, header::USER_AGENT};
+use kube::client::Body;
+use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::{layout::Layout, parts, settings::Settings};
+
+#[derive(Debug, clap::Args)]
+pub struct Flags {}
+
+pub async fn run(layout: &Layout) -> anyhow::Result<()> {
+    let settings = Settings::read(&layout.settings())?.context("`skiff up` has not made this cluster")?;
+    let shutdown = component::shutdown::on_signal()?;
+    let flags = api_server_flags(layout, &settings)?;
+    // The components stop before the API server, which their last writes need.
+    let (components, api) = (CancellationToken::new(), CancellationToken::new());
+    let opened = flags.open(&api).await?;
+    let mut running = JoinSet::new();
+    let server = opened.server.clone();
+    running.spawn(named("API server", opened.serve(api.clone())));
+    start_components(&mut running, layout, &settings, &server, &components)?;
+    component::notify::ready();
+    let outcome = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        Some(ended) = running.join_next() => ended?.and_then(|name| anyhow::bail!("{name} ended")),
+    };
+    components.cancel();
+    while running.len() > 1 && running.join_next().await.is_some() {}
+    api.cancel();
+    while running.join_next().await.is_some() {}
+    outcome
+}
+
+/// The flags that the API server would be started with, parsed as it would parse them.
+fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<ApiServerFlags> {
+    let program = std::iter::once(OsString::from("skiff-apiserver"));
+    let arguments = program.chain(parts::api_server_arguments(layout, settings));
+    Ok(<ApiServerFlags as clap::Parser>::try_parse_from(arguments)?)
+}
+
+fn start_components(
+    running: &mut JoinSet<anyhow::Result<&'static str>>,
+    layout: &Layout,
+    settings: &Settings,
+    server: &ApiServer,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<()> {
+    let mount = Mount(server.clone());
+    let mut start = |name, work: futures::future::BoxFuture<'static, anyhow::Result<()>>| {
+        running.spawn(named(name, work));
+    };
+
+    let authority = layout.pki().join("ca.crt");
+    let mut controllers = controller_manager::Config::in_process(Some(authority));
+    controllers.local_path_directory = layout.volumes().display().to_string();
+    controllers.cluster_cidr = vec![settings.cluster_cidr.into()];
+    controllers.service_cluster_ip_range = vec![settings.service_cidr.into()];
+    let client = mount.client(UserInfo::new("system:kube-controller-manager", &[]), "kube-controller-manager");
+    let accounts = mount.clone();
+    let accounts = ClientSource::new(move |name| {
+        accounts.client(UserInfo::service_account("kube-system", name), "kube-controller-manager")
+    });
+    start("controllers", Box::pin(controller_manager::run(controllers, client, accounts, shutdown.clone())));
+    start("controllers' health", Box::pin(serve_health(10257, shutdown.clone())));
+
+    let mut configuration = scheduler::configuration::Configuration::default();
+    configuration.leader_election.leader_elect = false;
+    let client = mount.client(UserInfo::new("system:kube-scheduler", &[]), "kube-scheduler");
+    start("scheduler", Box::pin(scheduler::run(configuration, client, shutdown.clone())));
+    start("scheduler's health", Box::pin(serve_health(10259, shutdown.clone())));
+
+    let mut config = kubelet::Config::new(&settings.node_name);
+    config.read_file(&parts::write_kubelet_configuration(layout, settings)?)?;
+    config.node_ips = vec![settings.node_address];
+    config.root_dir = layout.kubelet_root();
+    config.local_path_directory = layout.volumes();
+    config.cni_conf_dir = layout.state.join("cni/net.d");
+    let user = UserInfo::new(format!("system:node:{}", settings.node_name), &["system:nodes"]);
+    start("kubelet", Box::pin(kubelet::run(config, mount.client(user, "kubelet"), shutdown.clone())));
+
+    let mut config = proxy::Config::new(&settings.node_name);
+    config.cluster_cidr = settings.cluster_cidr;
+    config.service_cidr = settings.service_cidr;
+    let client = mount.client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
+    start("proxy", Box::pin(proxy::run(config, client, shutdown.clone())));
+    Ok(())
+}
+
+async fn named(name: &'static str, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<&'static str> {
+    work.await.with_context(|| name)?;
+    Ok(name)
+}
+
+/// Upstream's health port of a component.
+async fn serve_health(port: u16, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let address = SocketAddr::from(([0, 0, 0, 0], port));
+    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+    let tls = server_config(None, "localhost", &ClientCertificates::NotAsked)?;
+    serve_https(listener, tls, health_routes(Health::default()), shutdown).await?;
+    Ok(())
+}
+
+/// Makes clients of the API server in this process.
+#[derive(Clone)]
+struct Mount(ApiServer);
+
+impl Mount {
+    fn client(&self, user: UserInfo, component: &str) -> kube::Client {
+        let agent = HeaderValue::try_from(format!("{component}/{}", component::version::GIT_VERSION));
+        let agent = agent.expect("names and versions are plain text");
+        let service = self.0.service_as(user).map_request(move |mut request: Request<Body>| {
+            request.headers_mut().insert(USER_AGENT, agent.clone());
+            request
+        });
+        kube::Client::new(service, "default")
+    }
+}
