@@ -90,6 +90,10 @@ pub fn json(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Result<
     let pass = typed::decode(&text, target.type_id, strictness != Strictness::Ignore).map_err(|error| {
         unrecognized(body, target, &format!("couldn't get version/kind; json parse error: {error}"))
     })?;
+    if !pass.value.is_object() {
+        let error = pass.type_error.unwrap_or_default();
+        return Err(unrecognized(body, target, &format!("couldn't get version/kind; json parse error: {error}")));
+    }
     finish(pass, target, strictness).map_err(|refusal| match refusal {
         Refusal::OfKind(status) => status,
         Refusal::OfContent(error) => {

@@ -12,7 +12,9 @@ use crate::{
     admission::Chain,
     authentication::{Authenticator, service_account::TokenIssuer},
     authorization::Authorizer,
+    discovery::Documents,
     memory::Memory,
+    metrics::Metrics,
     operations::write::store_failure,
     registry::Registry,
 };
@@ -27,6 +29,9 @@ pub struct Core {
     pub admission: Chain,
     pub tokens: Option<TokenIssuer>,
     pub service_range: ipnet::Ipv4Net,
+    /// Discovery and OpenAPI, as far as they were asked for.
+    pub documents: Documents,
+    pub metrics: Metrics,
 }
 
 impl Core {

@@ -1,128 +1,115 @@
-//! What there is: /api, /apis, the resources of each group-version, /version and the health checks.
+//! What is not a resource: what there is (/api, /apis, /openapi), /version, /metrics and the health checks.
 //!
-//! Upstream: apiserver/pkg/endpoints/discovery, apiserver/pkg/server/routes
-//! Left out: aggregated discovery, ETags, OpenAPI, metrics.
+//! Upstream: apiserver/pkg/endpoints/discovery, apiserver/pkg/server/routes, kube-openapi/pkg/handler3
+//! Left out: /logs and /debug, /openid.
+//!
+//! The documents depend on the rows alone: each is made once, on its first request, and then kept as bytes.
+
+mod aggregated;
+mod document;
+mod health;
+mod legacy;
+mod openapi;
 
 use api::status::Status;
 use axum::body::Body;
-use http::{HeaderMap, Response};
-use serde_json::{Value, json};
+use http::{HeaderMap, HeaderValue, Response, header};
+use serde_json::json;
+
+pub use document::Documents;
 
 use crate::{
     answer::{self, Format},
     attributes::RequestInfo,
     core::Core,
-    row::{Row, Scope, Subresource, Verbs},
+    request_info::Query,
+    row::{Subresource, Verbs},
 };
 
 /// Answers a request for something that is not a resource.
 ///
 /// # Errors
 /// 404 for a path that is nothing, 405 for a method that is not for reading.
-pub fn answer(core: &Core, info: &RequestInfo, _headers: &HeaderMap) -> Result<Response<Body>, Status> {
+pub async fn answer(
+    core: &Core,
+    info: &RequestInfo,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Status> {
     if info.verb != "get" {
         return Err(Status::method_not_allowed());
     }
-    let segments: Vec<&str> = info.path.trim_matches('/').split('/').collect();
-    let found = match segments.as_slice() {
-        ["livez" | "readyz" | "healthz", ..] => return Ok(answer::text(200, "ok")),
-        ["version"] => version(),
-        ["api"] => json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}),
-        ["apis"] => json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups(core)}),
-        ["api", version] if core.registry.has_version("", version) => resources(core, "", version),
-        ["apis", group] => {
-            let groups = groups(core);
-            let found = groups.into_iter().find(|each| each["name"] == *group);
-            let mut found = found.ok_or_else(Status::no_such_path)?;
-            found["kind"] = "APIGroup".into();
-            found["apiVersion"] = "v1".into();
-            found
-        }
-        ["apis", group, version] if core.registry.has_version(group, version) => resources(core, group, version),
-        _ => return Err(Status::no_such_path()),
-    };
-    Ok(answer::value(200, Format::JSON, &found))
-}
-
-fn version() -> Value {
-    json!({
-        "major": "1", "minor": "35", "gitVersion": "v1.35.0+skiff.0", "gitCommit": "", "gitTreeState": "clean",
-        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc", "platform": "linux/amd64",
-    })
-}
-
-/// The named groups in the order of the table, each with its versions, the preferred one first.
-fn groups(core: &Core) -> Vec<Value> {
-    let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
-    for row in core.registry.rows().iter().filter(|row| !row.group.is_empty()) {
-        let at = groups.iter().position(|(name, _)| *name == row.group).unwrap_or_else(|| {
-            groups.push((&row.group, Vec::new()));
-            groups.len() - 1
-        });
-        for version in &row.versions {
-            if !groups[at].1.contains(&version.as_ref()) {
-                groups[at].1.push(version);
-            }
+    let segments: Vec<&str> = info.path.trim_start_matches('/').trim_end_matches('/').split('/').collect();
+    match segments.as_slice() {
+        ["livez" | "readyz" | "healthz", ..] => Ok(health::answer(core, &segments, query).await),
+        ["metrics"] => Ok(core.metrics.answer()),
+        ["openapi", rest @ ..] => openapi::answer(core, rest, query, headers),
+        ["api"] | ["apis"] if aggregated::wanted(headers).is_some() => Ok(aggregated::answer(core, &segments, headers)),
+        [""] => Ok(paths(core, 200)),
+        _ => {
+            let Some(found) = legacy::document(core, &segments, headers) else {
+                return Ok(missing(core, &segments));
+            };
+            let mut response = answer::value(200, Format::JSON, &found);
+            response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+            Ok(response)
         }
     }
-    let entry = |group: &str, version: &str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    groups
+}
+
+/// 404 for a path that leads nowhere: plain below /api and /apis, elsewhere with the paths that there are.
+fn missing(core: &Core, segments: &[&str]) -> Response<Body> {
+    match segments.first() {
+        Some(&"api" | &"apis") => answer::text(404, "404 page not found\n"),
+        _ => paths(core, 404),
+    }
+}
+
+/// The paths that a person may go on from.
+fn paths(core: &Core, code: u16) -> Response<Body> {
+    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3"]
         .iter()
-        .map(|(group, versions)| {
-            let entries: Vec<Value> = versions.iter().map(|version| entry(group, version)).collect();
-            json!({"name": group, "versions": entries, "preferredVersion": entries[0]})
-        })
-        .collect()
-}
-
-fn resources(core: &Core, group: &str, version: &str) -> Value {
-    let mut resources = Vec::new();
-    for row in
-        core.registry.rows().iter().filter(|row| row.group == group && row.versions.iter().any(|each| each == version))
-    {
-        resources.push(resource(row));
-        resources.extend(row.subresources.iter().map(|each| subresource(row, *each)));
+        .chain(&["/openapi/v3/", "/readyz", "/version"])
+        .map(ToString::to_string)
+        .collect();
+    for (group, version) in core.registry.group_versions() {
+        if group.is_empty() {
+            paths.push(format!("/api/{version}"));
+        } else {
+            paths.extend([format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
+        }
     }
-    resources.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-    let group_version = api::object::api_version(group, version);
-    json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources})
+    paths.sort();
+    paths.dedup();
+    answer::value(code, Format::JSON, &json!({"paths": paths}))
 }
 
-fn resource(row: &Row) -> Value {
-    let verbs: &[&str] = match row.verbs {
+/// The verbs of a row, as discovery lists them.
+fn verbs(verbs: Verbs) -> &'static [&'static str] {
+    match verbs {
         Verbs::All => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         Verbs::NoDeleteCollection => &["create", "delete", "get", "list", "patch", "update", "watch"],
         Verbs::CreateOnly => &["create"],
-    };
-    let mut entry = json!({
-        "name": row.plural, "singularName": row.singular, "namespaced": row.scope == Scope::Namespaced,
-        "kind": row.kind, "verbs": verbs,
-    });
-    if !row.short_names.is_empty() {
-        entry["shortNames"] = json!(row.short_names);
     }
-    if !row.categories.is_empty() {
-        entry["categories"] = json!(row.categories);
-    }
-    entry
 }
 
-fn subresource(row: &Row, subresource: Subresource) -> Value {
-    let (kind, verbs): (&str, &[&str]) = match subresource {
-        Subresource::Scale => ("Scale", &["get", "patch", "update"]),
-        Subresource::Binding => ("Binding", &["create"]),
-        Subresource::Eviction => ("Eviction", &["create"]),
-        Subresource::Token => ("TokenRequest", &["create"]),
-        Subresource::Log => (&row.kind, &["get"]),
-        Subresource::Exec => ("PodExecOptions", &["create", "get"]),
-        Subresource::Attach => ("PodAttachOptions", &["create", "get"]),
-        Subresource::PortForward => ("PodPortForwardOptions", &["create", "get"]),
-        Subresource::Proxy => ("PodProxyOptions", &["create", "delete", "get", "patch", "update"]),
-        Subresource::Finalize => (&row.kind, &["update"]),
+/// What a subresource speaks: group, version and kind where they are not those of its row; and its verbs.
+fn subresource(subresource: Subresource) -> (Option<[&'static str; 3]>, &'static [&'static str]) {
+    const CONNECT: &[&str] = &["create", "get"];
+    const CHANGE: &[&str] = &["get", "patch", "update"];
+    match subresource {
+        Subresource::Scale => (Some(["autoscaling", "v1", "Scale"]), CHANGE),
+        Subresource::Binding => (Some(["", "v1", "Binding"]), &["create"]),
+        Subresource::Eviction => (Some(["policy", "v1", "Eviction"]), &["create"]),
+        Subresource::Token => (Some(["authentication.k8s.io", "v1", "TokenRequest"]), &["create"]),
+        Subresource::Log => (None, &["get"]),
+        Subresource::Exec => (Some(["", "v1", "PodExecOptions"]), CONNECT),
+        Subresource::Attach => (Some(["", "v1", "PodAttachOptions"]), CONNECT),
+        Subresource::PortForward => (Some(["", "v1", "PodPortForwardOptions"]), CONNECT),
+        Subresource::Proxy => (Some(["", "v1", "PodProxyOptions"]), &["create", "delete", "get", "patch", "update"]),
+        Subresource::Finalize => (None, &["update"]),
         Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize | Subresource::Approval => {
-            (&row.kind, &["get", "patch", "update"])
+            (None, CHANGE)
         }
-    };
-    let name = format!("{}/{}", row.plural, subresource.name());
-    json!({"name": name, "singularName": "", "namespaced": row.scope == Scope::Namespaced, "kind": kind, "verbs": verbs})
+    }
 }

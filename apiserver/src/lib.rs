@@ -15,6 +15,7 @@ pub mod core;
 pub mod discovery;
 pub mod flags;
 pub mod memory;
+pub mod metrics;
 pub mod object;
 pub mod objects;
 pub mod operations;

@@ -7,6 +7,29 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::row::Row;
 
+/// The groups by priority (upstream: pkg/controlplane/apiserver/aggregator.go); others follow them.
+const GROUPS: [&str; 19] = [
+    "",
+    "apiregistration.k8s.io",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "node.k8s.io",
+    "discovery.k8s.io",
+];
+
 /// All rows. Immutable.
 pub struct Registry {
     rows: Vec<Arc<Row>>,
@@ -34,6 +57,27 @@ impl Registry {
     /// The row of a resource in a version that it is served in.
     pub fn served(&self, group: &str, version: &str, resource: &str) -> Option<&Arc<Row>> {
         self.resource(group, resource).filter(|row| row.versions.iter().any(|each| each == version))
+    }
+
+    /// The rows that are served in a group-version.
+    pub fn served_in<'a>(&'a self, group: &'a str, version: &'a str) -> impl Iterator<Item = &'a Arc<Row>> {
+        self.rows.iter().filter(move |row| row.group == group && row.versions.iter().any(|each| each == version))
+    }
+
+    /// All group-versions that are served, the groups in the order that clients shall try them in, the preferred
+    /// version of each first.
+    pub fn group_versions(&self) -> Vec<(&str, &str)> {
+        let mut found: Vec<(&str, &str)> = Vec::new();
+        for row in &self.rows {
+            for version in &row.versions {
+                if !found.contains(&(&row.group, version)) {
+                    found.push((&row.group, version));
+                }
+            }
+        }
+        let place = |group: &str| GROUPS.iter().position(|each| *each == group).unwrap_or(GROUPS.len());
+        found.sort_by_key(|(group, _)| place(group));
+        found
     }
 
     /// Whether any row is served in this group-version.

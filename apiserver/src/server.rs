@@ -67,6 +67,8 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         admission,
         tokens: config.issuer,
         service_range: config.service_range,
+        documents: Default::default(),
+        metrics: Default::default(),
     });
     let follower = follow(memory, store, log);
     tokio::spawn(async move {

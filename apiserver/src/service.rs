@@ -9,6 +9,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Instant,
 };
 
 use api::status::Status;
@@ -26,6 +27,7 @@ use crate::{
     body,
     core::Core,
     discovery,
+    metrics::Labels,
     operations::{self, call::Call},
     request_info::{self, Query},
     row::{Row, Scope, Subresource, Verbs},
@@ -89,14 +91,18 @@ where
 }
 
 async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Response<Body> {
+    let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let mut body = Some(body);
-    let answered = serve(core, identity, parts, &mut body).await;
+    let mut labels = Labels::default();
+    let answered = serve(core, identity, parts, &mut body, &mut labels).await;
     // A body that nobody wanted is read all the same, within a limit, or HTTP/1 would close the connection.
     if let Some(unread) = body {
         let _ = http_body_util::Limited::new(unread, UNREAD_LIMIT_BYTES).collect().await;
     }
-    answered.unwrap_or_else(|status| answer::failure(&status))
+    let response = answered.unwrap_or_else(|status| answer::failure(&status));
+    core.metrics.observe(labels, response.status().as_u16(), begun.elapsed());
+    response
 }
 
 /// As much as Go's server reads of a body that its handler left.
@@ -107,6 +113,7 @@ async fn serve(
     identity: Identity,
     mut parts: http::request::Parts,
     body: &mut Option<Body>,
+    labels: &mut Labels,
 ) -> Result<Response<Body>, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = request_info::parse(&parts.method, parts.uri.path(), &query);
@@ -122,9 +129,10 @@ async fn serve(
     let user = impersonation::effective_user(&core.authorizer, user, &mut parts.headers)?;
     let authorized = core.authorizer.permit(&user, &info)?;
     if !info.is_resource {
-        return discovery::answer(core, &info, &parts.headers);
+        return discovery::answer(core, &info, &query, &parts.headers).await;
     }
     let row = core.registry.served(&info.group, &info.version, &info.resource).ok_or_else(Status::no_such_path)?;
+    *labels = Labels::of(&info, row);
     operate(core, row, &authorized, &query, &parts, body).await
 }
 

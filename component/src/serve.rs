@@ -8,5 +8,5 @@ mod metrics;
 mod tls;
 
 pub use health::{Health, routes as health_routes};
-pub use metrics::{Authorize, routes as metrics_routes};
+pub use metrics::{Authorize, encode as metrics_text, routes as metrics_routes};
 pub use tls::{ClientCertificates, PeerCertificates, TlsFiles, serve, server_config};

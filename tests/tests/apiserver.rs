@@ -285,3 +285,125 @@ async fn protobuf_bodies_are_read_like_json() {
     let (code, deleted) = send_bytes(&server, "DELETE", &path, PROTOBUF, options).await;
     assert_eq!((code, deleted["status"].as_str()), (200, Some("Success")), "{deleted}");
 }
+
+/// GETs a path with headers; answers with code, headers and body.
+async fn get(server: &ApiServer, path: &str, headers: &[(&str, &str)]) -> (u16, http::HeaderMap, String) {
+    let mut request = http::Request::builder().uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    let (parts, body) = server.service_as(admin()).oneshot(request).await.unwrap().into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts.status.as_u16(), parts.headers, String::from_utf8_lossy(&bytes).into_owned())
+}
+
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                          application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+
+#[tokio::test]
+async fn discovery_in_one_document_is_sent_once() {
+    let server = api_server().await;
+    let (code, headers, body) = get(&server, "/apis", &[("accept", AGGREGATED)]).await;
+    let list: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((code, &list["kind"]), (200, &json!("APIGroupDiscoveryList")));
+    assert_eq!(headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    assert_eq!(headers["vary"], "Accept");
+    let resources = list["items"][0]["versions"][0]["resources"].as_array().unwrap();
+    let deployments = resources.iter().find(|each| each["resource"] == "deployments").unwrap();
+    assert_eq!(deployments["responseKind"], json!({"group": "apps", "version": "v1", "kind": "Deployment"}));
+    let subresources = deployments["subresources"].as_array().unwrap();
+    let scale = subresources.iter().find(|each| each["subresource"] == "scale").unwrap();
+    assert_eq!(scale["responseKind"], json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}));
+    let tag = headers["etag"].to_str().unwrap();
+    let (code, headers, body) = get(&server, "/apis", &[("accept", AGGREGATED), ("if-none-match", tag)]).await;
+    assert_eq!((code, body.as_str(), headers["etag"].to_str().unwrap()), (304, "", tag));
+    let (_, headers, body) = get(&server, "/api", &[("accept", "application/json")]).await;
+    assert!(body.contains("APIVersions") && headers["vary"] == "Accept", "{body}");
+}
+
+/// Every `$ref` in a document.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|each| references(each, found));
+        }
+        Value::Array(items) => items.iter().for_each(|each| references(each, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn openapi_describes_every_group_version_without_dangling_references() {
+    let server = api_server().await;
+    let (code, _, body) = get(&server, "/openapi/v3", &[]).await;
+    let index: Value = serde_json::from_str(&body).unwrap();
+    let paths = index["paths"].as_object().unwrap();
+    assert!(code == 200 && paths.len() > 10, "{body}");
+    for (path, entry) in paths {
+        let url = entry["serverRelativeURL"].as_str().unwrap();
+        let (code, headers, body) = get(&server, url, &[]).await;
+        assert_eq!((code, &headers["cache-control"]), (200, &http::HeaderValue::from_static("public, immutable")));
+        let document: Value = serde_json::from_str(&body).unwrap();
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        for reference in found {
+            let name = reference.strip_prefix("#/components/schemas/").unwrap();
+            assert!(document["components"]["schemas"].get(name).is_some(), "{path}: {name} is not described");
+        }
+    }
+    let (code, headers, _) = get(&server, "/openapi/v3/apis/apps/v1?hash=old", &[]).await;
+    assert_eq!(code, 301);
+    assert_eq!(headers["location"], paths["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn openapi_says_what_kubectl_asks_before_it_applies() {
+    let server = api_server().await;
+    let (_, _, body) = get(&server, "/openapi/v3/apis/apps/v1", &[]).await;
+    let document: Value = serde_json::from_str(&body).unwrap();
+    let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    let kind = json!({"group": "apps", "version": "v1", "kind": "Deployment"});
+    assert_eq!(patch["x-kubernetes-group-version-kind"], kind);
+    let parameters = patch["parameters"].as_array().unwrap();
+    let named = |name: &str| parameters.iter().any(|each| each["name"] == name && each["in"] == "query");
+    assert!(named("fieldValidation") && named("dryRun"), "{patch}");
+    let schemas = &document["components"]["schemas"];
+    let deployment = &schemas["io.k8s.api.apps.v1.Deployment"];
+    assert_eq!(deployment["x-kubernetes-group-version-kind"][0], kind);
+    let containers = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"]["containers"];
+    assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
+    let (code, headers, body) =
+        get(&server, "/openapi/v2", &[("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")]).await;
+    assert_eq!((code, body.as_bytes().first()), (200, Some(&0x0a)));
+    assert_eq!(headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+}
+
+#[tokio::test]
+async fn health_is_told_check_by_check() {
+    let server = api_server().await;
+    assert_eq!(get(&server, "/livez", &[]).await.2, "ok");
+    let (_, _, verbose) = get(&server, "/readyz?verbose", &[]).await;
+    assert_eq!(verbose, "[+]ping ok\n[+]etcd ok\n[+]informer-sync ok\nreadyz check passed\n");
+    let (_, _, excluding) = get(&server, "/livez?verbose&exclude=etcd&exclude=foo", &[]).await;
+    assert_eq!(
+        excluding,
+        "[+]ping ok\n[+]etcd excluded: ok\nwarn: some health checks cannot be excluded: no matches for \"foo\"\nlivez check passed\n"
+    );
+    assert_eq!(get(&server, "/livez/etcd", &[]).await.2, "ok");
+    assert_eq!(get(&server, "/livez/foo", &[]).await.0, 404);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_and_are_not_for_everybody() {
+    let server = api_server().await;
+    as_admin(&server, "POST", CONFIG_MAPS, config_map("a", "1")).await;
+    let (code, _, text) = get(&server, "/metrics", &[]).await;
+    assert_eq!(code, 200);
+    let line = r#"apiserver_request_total{code="201",verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="namespace"} 1"#;
+    assert!(text.lines().any(|each| each == line), "{text}");
+    assert!(text.contains("apiserver_request_duration_seconds_bucket{"), "{text}");
+    let nobody = UserInfo::new("nobody", &["system:authenticated"]);
+    assert_eq!(send(&server, nobody, "GET", "/metrics", Value::Null).await.0, 403);
+}

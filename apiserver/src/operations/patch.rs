@@ -43,6 +43,7 @@ pub async fn patch(call: &Call<'_>, body: body::Request) -> Result<Response<Body
         let patched = patch.apply(current, target.type_id)?;
         let (object, found) = patch.check(patched, &target, strictness, &complaints)?;
         decoded_warnings = found;
+        check_uid(call, &object, current)?;
         Ok(without_same_version(object, current))
     })
     .await?;
@@ -174,6 +175,16 @@ fn no_map(value: &Value) -> String {
         _ => "number",
     };
     format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
+}
+
+/// The uid of a PUT is a precondition; a patch that names another one wants to change it.
+fn check_uid(call: &Call<'_>, object: &Value, current: &Value) -> Result<(), Status> {
+    if object.uid().is_empty() || object.uid() == current.uid() {
+        return Ok(());
+    }
+    let root = Field::root(object);
+    let error = root.child("metadata").child("uid").invalid("field is immutable");
+    Err(Status::invalid(&call.row.group, &call.row.kind, &call.info().name, &[error]))
 }
 
 /// Without the resourceVersion if it is the current one: then the change is made again on top of whatever somebody

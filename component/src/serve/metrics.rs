@@ -44,7 +44,8 @@ fn forbidden() -> Response {
     (StatusCode::FORBIDDEN, "Forbidden\n").into_response()
 }
 
-fn encode(registry: &Registry) -> Response {
+/// The answer with all numbers of `registry`.
+pub fn encode(registry: &Registry) -> Response {
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, registry) {
         Ok(()) => {
