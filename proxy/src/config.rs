@@ -12,6 +12,8 @@ use anyhow::{Context, ensure};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
+use crate::dns;
+
 /// Everything the proxy is told. No more defaults are applied later.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -35,6 +37,8 @@ pub struct Config {
     pub sync_period: Duration,
     /// Where node ports answer; everywhere when empty.
     pub node_port_addresses: Vec<Ipv4Net>,
+    /// The cluster's DNS; `None` where somebody else serves it.
+    pub dns: Option<dns::Config>,
 }
 
 impl Config {
@@ -52,6 +56,7 @@ impl Config {
             localhost_node_ports: true,
             sync_period: Duration::from_secs(30),
             node_port_addresses: Vec::new(),
+            dns: Some(dns::Config::default()),
         }
     }
 

@@ -1,13 +1,14 @@
 //! The proxy: makes Services reachable from this node's pods, from the node and from outside.
 //!
 //! Observe (`observed.rs` reads the caches), decide (`ruleset.rs` says what the kernel's rules should be, `restore.rs`
-//! how to get there; both pure), act (`sync.rs`, one `iptables-restore` per run).
+//! how to get there; both pure), act (`sync.rs`, one `iptables-restore` per run). `dns.rs` is the cluster's DNS.
 //!
 //! Upstream: cmd/kube-proxy, pkg/proxy
 //! Left out: the ipvs, nftables and Windows modes, IPv6.
 
 pub mod categories;
 pub mod config;
+pub mod dns;
 pub mod endpoint;
 pub mod iptables;
 pub mod metrics;
@@ -38,7 +39,8 @@ use serve::Progress;
 /// # Errors
 /// A port of its own is taken.
 pub async fn run(config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let observed = Observed::new(&Informers::new(client));
+    let informers = Informers::new(client.clone());
+    let observed = Observed::new(&informers);
     let progress = Arc::new(Progress::new(config.sync_period));
     let metrics = Arc::new(Metrics::default());
     let health = async {
@@ -50,10 +52,16 @@ pub async fn run(config: Config, client: kube::Client, shutdown: CancellationTok
         serve::metrics(address, metrics.clone(), shutdown.clone()).await
     };
     let rules = async {
-        sync::run(&config, observed, progress.clone(), metrics.clone(), shutdown.clone()).await;
+        sync::run(&config, observed.clone(), progress.clone(), metrics.clone(), shutdown.clone()).await;
         anyhow::Ok(())
     };
-    tokio::try_join!(health, numbers, rules)?;
+    let names = async {
+        if let Some(dns) = &config.dns {
+            dns::run(dns, &config, client.clone(), &informers, observed.clone(), shutdown.clone()).await;
+        }
+        Ok(())
+    };
+    tokio::try_join!(health, numbers, rules, names)?;
     Ok(())
 }
 

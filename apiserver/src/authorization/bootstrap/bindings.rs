@@ -61,5 +61,6 @@ pub(super) const BINDINGS: &[Binding] = &[
         subjects: &[User("kube-apiserver-kubelet-client")],
     },
     bind("skiff:proxy", &[User("system:kube-proxy")]),
+    Binding { namespace: "kube-system", ..bind("skiff:proxy-dns", &[User("system:kube-proxy")]) },
     bind("skiff:apiserver", &[User("system:apiserver")]),
 ];

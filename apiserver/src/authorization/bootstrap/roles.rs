@@ -199,6 +199,14 @@ pub(super) const ROLES: &[Role] = &[
         "skiff:proxy",
         &[on("list watch", "core", "namespaces pods"), on("list watch", "networking.k8s.io", "networkpolicies")],
     ),
+    // skiff's own: each node's proxy says where the cluster's DNS is on its node.
+    Role {
+        namespace: "kube-system",
+        ..role(
+            "skiff:proxy-dns",
+            &[on("create", "core", "services"), on("create delete patch", "discovery.k8s.io", "endpointslices")],
+        )
+    },
     // skiff's own: the API server's own controllers. Upstream's loopback client is in system:masters instead.
     role(
         "skiff:apiserver",
