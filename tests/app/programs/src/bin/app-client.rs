@@ -1,14 +1,15 @@
 //! Asks an HTTP server again and again, never twice for the same: every failure counts.
 //!
 //! Prints one JSON object: how many answers began with which first line, and each failure with its time. With
-//! `--idle` it only waits to be told to stop: a pod to run it in.
+//! `--resolve` it looks a name up, with `--idle` it only waits to be told to stop: a pod to run it in.
 //!
 //! Upstream: none
 //! Left out: TLS, redirects, retries.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future,
+    net::IpAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -24,7 +25,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use serde_json::json;
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval, timeout},
 };
@@ -32,7 +33,7 @@ use tokio::{
 #[derive(Debug, Parser)]
 struct Flags {
     /// What to ask for.
-    #[arg(required_unless_present = "idle")]
+    #[arg(required_unless_present_any = ["idle", "resolve"])]
     url: Option<Uri>,
     #[arg(long, default_value_t = 1)]
     requests: u64,
@@ -44,6 +45,9 @@ struct Flags {
     /// How long an answer may take.
     #[arg(long, default_value_t = 5000)]
     timeout_ms: u64,
+    /// Prints the addresses of a name, one a line, and asks nothing.
+    #[arg(long, value_name = "NAME")]
+    resolve: Option<String>,
     /// Only waits for SIGTERM.
     #[arg(long)]
     idle: bool,
@@ -60,6 +64,11 @@ enum Connections {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
+    if let Some(name) = &flags.resolve {
+        let addresses: BTreeSet<IpAddr> = lookup_host((name.as_str(), 0)).await?.map(|found| found.ip()).collect();
+        addresses.iter().for_each(|address| println!("{address}"));
+        return Ok(());
+    }
     if let Some(url) = flags.url.clone().filter(|_| !flags.idle) {
         let mut client = Client::new(url, flags.connections)?;
         println!("{}", run(&mut client, &flags).await);
