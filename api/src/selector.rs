@@ -350,7 +350,7 @@ mod tests {
         let selector =
             json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "tier", "operator": "Exists"}]});
         let selector = Selector::from_json(&selector).unwrap();
-        assert_eq!(selector.to_string(), "app in (web),tier");
+        assert_eq!(selector.to_string(), "app=web,tier");
         assert_eq!(selector.required_pairs().collect::<Vec<_>>(), [("app", "web")]);
         let bad = json!({"matchExpressions": [{"key": "tier", "operator": "Is"}]});
         assert_eq!(Selector::from_json(&bad).unwrap_err(), "\"Is\" is not a valid label selector operator");

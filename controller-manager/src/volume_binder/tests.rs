@@ -140,7 +140,7 @@ fn a_claim_with_a_node_gets_a_directory_there_and_takes_it_along_when_it_goes() 
     assert_eq!(claims[0].status.as_ref().unwrap().phase.as_deref(), Some("Bound"));
     let volume = world.all::<PersistentVolume>()[0].clone();
     let spec = volume.spec.clone().unwrap();
-    assert_eq!(spec.local.unwrap().path, "/var/lib/skiff/volumes/pvc-claim");
+    assert_eq!(spec.local.unwrap().path, "/volumes/pvc-claim");
     assert_eq!(spec.persistent_volume_reclaim_policy.as_deref(), Some("Delete"));
 
     world.apply(&client::Action::delete(claims[0].as_ref()));
