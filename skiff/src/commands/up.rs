@@ -70,7 +70,7 @@ pub async fn run(layout: &Layout, flags: &Flags) -> anyhow::Result<()> {
             step(name, process::start(layout, &start, PATIENCE)).await?;
         }
         if *name == "containerd" {
-            let pause = parts::own_program("skiff-pause")?;
+            let pause = parts::own_program("skiff-pause.static")?;
             step("pause image", async { containerd::import_pause_image(layout, &pause) }).await?;
         }
     }
