@@ -35,6 +35,7 @@ fn strategy(strategy: &Field<'_>, errors: &mut Errors) {
         "Recreate" if !rolling.is_absent() => {
             errors.push(rolling.forbidden("may not be specified when strategy `type` is 'Recreate'"));
         }
+        "Recreate" => {}
         "RollingUpdate" if rolling.is_absent() => {
             errors.push(rolling.required("this should be defaulted and never be nil"));
         }

@@ -106,3 +106,14 @@ fn a_cron_job_has_a_schedule() {
         &["spec.jobTemplate.spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\""],
     );
 }
+
+#[test]
+fn a_deployment_may_recreate_its_pods_but_then_has_no_rolling_update() {
+    let strategy = |strategy: Value| json!({"spec": {"strategy": strategy}});
+    check("Deployment", strategy(json!({"type": "Recreate", "rollingUpdate": null})), &[]);
+    check(
+        "Deployment",
+        strategy(json!({"type": "Recreate", "rollingUpdate": {"maxSurge": 1}})),
+        &["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"],
+    );
+}
