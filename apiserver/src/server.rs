@@ -41,6 +41,23 @@ pub struct Config {
     pub issuer: Option<TokenIssuer>,
 }
 
+impl Default for Config {
+    /// What the flags come to when none is given, but for the keys that tokens need.
+    fn default() -> Config {
+        Config {
+            authorization_modes: vec![Mode::Node, Mode::Rbac],
+            static_tokens: StaticTokens::default(),
+            enabled_admission_plugins: Vec::new(),
+            disabled_admission_plugins: Vec::new(),
+            service_range: ipnet::Ipv4Net::new_assert([10, 96, 0, 0].into(), 16),
+            advertised: None,
+            issuers: Vec::new(),
+            verification_keys: Vec::new(),
+            issuer: None,
+        }
+    }
+}
+
 /// Loads the store into memory, follows it from there on, and makes the objects that every cluster has.
 ///
 /// # Errors

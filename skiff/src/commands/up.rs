@@ -23,7 +23,7 @@ use crate::{
     layout::Layout,
     parts, process,
     progress::step,
-    settings::{Settings, Shape},
+    settings::{API_PORT, CLUSTER_CIDR, SERVICE_CIDR, Settings, Shape},
     user_kubeconfig,
 };
 
@@ -44,13 +44,13 @@ pub struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     node_ip: Option<Ipv4Addr>,
     /// The API server's port.
-    #[arg(long, value_name = "PORT", default_value_t = 6443)]
+    #[arg(long, value_name = "PORT", default_value_t = API_PORT)]
     api_port: u16,
     /// Where pods get their addresses from; the next free range if this one overlaps a route.
-    #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/16")]
+    #[arg(long, value_name = "CIDR", default_value_t = CLUSTER_CIDR)]
     cluster_cidr: Ipv4Net,
     /// Where Services get their addresses from; the next free range if this one overlaps a route.
-    #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
+    #[arg(long, value_name = "CIDR", default_value_t = SERVICE_CIDR)]
     service_cidr: Ipv4Net,
 }
 
