@@ -12,6 +12,7 @@ use crate::{
     admission::Chain,
     authentication::{Authenticator, service_account::TokenIssuer},
     authorization::Authorizer,
+    kubelet_client::KubeletClient,
     memory::Memory,
     operations::write::store_failure,
     registry::Registry,
@@ -26,6 +27,8 @@ pub struct Core {
     pub authorizer: Authorizer,
     pub admission: Chain,
     pub tokens: Option<TokenIssuer>,
+    /// How kubelets are reached; without it there are no logs and nothing can be run in pods.
+    pub kubelets: Option<KubeletClient>,
     pub service_range: ipnet::Ipv4Net,
 }
 

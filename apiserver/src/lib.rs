@@ -13,6 +13,7 @@ mod bootstrap;
 pub mod core;
 pub mod discovery;
 pub mod flags;
+pub mod kubelet_client;
 pub mod memory;
 pub mod object;
 pub mod objects;

@@ -20,6 +20,7 @@ use crate::{
     authorization::{Authorizer, Mode},
     bootstrap,
     core::Core,
+    kubelet_client::KubeletClient,
     memory::Memory,
     registry::Registry,
     rows::rows,
@@ -39,6 +40,8 @@ pub struct Config {
     pub issuers: Vec<String>,
     pub verification_keys: Vec<crate::authentication::keys::PublicKey>,
     pub issuer: Option<TokenIssuer>,
+    /// How kubelets are reached, for logs and for running things in pods.
+    pub kubelets: Option<KubeletClient>,
 }
 
 /// Loads the store into memory, follows it from there on, and makes the objects that every cluster has.
@@ -66,6 +69,7 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         authorizer,
         admission,
         tokens: config.issuer,
+        kubelets: config.kubelets,
         service_range: config.service_range,
     });
     let follower = follow(memory, store, log);

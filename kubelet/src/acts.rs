@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret, Service};
 use kube::api::Api;
 use proto::cri::{AuthConfig, Image, Mount};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::Config;
@@ -46,6 +47,8 @@ pub struct Acts {
     owners: Mutex<HashMap<String, String>>,
     /// Containers and sandboxes whose exit was heard, while the runtime's own lists may still call them running.
     exited: Mutex<HashSet<String>>,
+    /// Changes whenever something may have ended.
+    exits: watch::Sender<()>,
 }
 
 impl Acts {
@@ -66,6 +69,7 @@ impl Acts {
             machine,
             owners: Mutex::default(),
             exited: Mutex::default(),
+            exits: watch::Sender::default(),
         }
     }
 
@@ -81,8 +85,19 @@ impl Acts {
         owners.extend(ids.map(|id| (id.clone(), uid.to_string())));
     }
 
+    /// Changes whenever a container or sandbox has ended, or may have while nobody listened.
+    pub fn exits(&self) -> watch::Receiver<()> {
+        self.exits.subscribe()
+    }
+
+    /// Takes note that exits may have been missed.
+    pub fn heard_anew(&self) {
+        self.exits.send_replace(());
+    }
+
     /// Takes note of an exit. Says whose it was.
     pub fn heard_exit(&self, id: &str) -> Option<String> {
+        self.exits.send_replace(());
         let owner = self.owner(id)?;
         self.exited.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string());
         Some(owner)
@@ -164,12 +179,12 @@ impl Acts {
         let sandbox_config = self.sandbox_config(pod, 0);
         let created = self.runtime.create_container(&in_sandbox.id, config, sandbox_config).await;
         let id = created.map_err(|error| warned(recorder, name, "CreateContainerError", error.to_string()))?;
-        recorder.normal("Created", &format!("Container created: {name}"), Some(name));
+        recorder.normal("Created", "Container created", Some(name));
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), pod_spec::uid(pod).into());
         if let Err(error) = self.runtime.start_container(&id).await {
             return Err(warned(recorder, name, "RunContainerError", error.to_string()));
         }
-        recorder.normal("Started", &format!("Container started: {name}"), Some(name));
+        recorder.normal("Started", "Container started", Some(name));
         self.link_log(pod, name, &id, restart_count);
         let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         if let Some(hook) = hook

@@ -9,6 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::pod_spec;
 
+pub mod changes;
+pub mod reader;
+
 /// One line of a log file. A long line of the container is split into partial entries.
 #[derive(Debug, PartialEq)]
 pub struct Entry<'a> {

@@ -1,1 +1,3 @@
-//! placeholder
+//! What the tests of the whole system share: nodes and clusters of real parts, which leave nothing behind.
+
+pub mod rig;

@@ -24,6 +24,7 @@ async fn api_server() -> ApiServer {
         issuers: Vec::new(),
         verification_keys: Vec::new(),
         issuer: None,
+        kubelets: None,
     };
     let store = Arc::new(store::memory::Memory::new());
     server::open(config, store, Default::default()).await.unwrap()
