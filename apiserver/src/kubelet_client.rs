@@ -30,7 +30,9 @@ pub enum KubeletError {
     #[error("dial tcp {address}: {source}")]
     Unreachable { address: SocketAddr, source: std::io::Error },
     /// Somebody else answers at the node's address.
-    #[error("the server at {address} is not the kubelet of this node: it shows a certificate of {shown:?}, not {wanted:?}")]
+    #[error(
+        "the server at {address} is not the kubelet of this node: it shows a certificate of {shown:?}, not {wanted:?}"
+    )]
     SomebodyElse { address: SocketAddr, shown: String, wanted: String },
 }
 

@@ -84,7 +84,13 @@ impl Config {
             system_reserved: BTreeMap::new(),
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,
-            server: ServerConfig { address: IpAddr::from([0, 0, 0, 0]), port: 10250, healthz_port: 10248, tls: None, client_ca: None },
+            server: ServerConfig {
+                address: IpAddr::from([0, 0, 0, 0]),
+                port: 10250,
+                healthz_port: 10248,
+                tls: None,
+                client_ca: None,
+            },
         }
     }
 

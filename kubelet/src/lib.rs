@@ -24,6 +24,7 @@ pub mod dns;
 pub mod environment;
 pub mod expansion;
 pub mod field_path;
+pub mod go_duration;
 pub mod hostname;
 pub mod http_get;
 pub mod images;

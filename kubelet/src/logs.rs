@@ -52,6 +52,29 @@ pub fn file_name(container: &str, restart_count: u32) -> String {
     format!("{container}/{restart_count}.log")
 }
 
+/// Removes a container's log, the files that were rotated away from it, and the links to it.
+pub fn remove(log: &Path, links: &Path) -> std::io::Result<()> {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    for link in std::fs::read_dir(links).into_iter().flatten().flatten() {
+        if std::fs::read_link(link.path()).is_ok_and(|target| target == log) {
+            std::fs::remove_file(link.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -118,8 +118,9 @@ impl Server {
 }
 
 async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
-    match gate.pass(&request).await {
-        Ok(()) => next.run(request).await,
+    let (parts, body) = request.into_parts();
+    match gate.pass(&parts).await {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(refusal) => refusal.into_response(),
     }
 }

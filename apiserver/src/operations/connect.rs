@@ -12,11 +12,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
 
 use super::{call::Call, get};
-use crate::{
-    kubelet_client::Connection,
-    object::ObjectKey,
-    row::Subresource,
-};
+use crate::{kubelet_client::Connection, object::ObjectKey, row::Subresource};
 
 pub mod location;
 
@@ -91,7 +87,8 @@ async fn connect(call: &Call<'_>, location: &Location) -> Result<Connection, Sta
 async fn log(call: &Call<'_>, location: &Location) -> Result<Response<Body>, Status> {
     let kubelet = connect(call, location).await?;
     let host = kubelet.address.to_string();
-    let broken = |error: &dyn std::fmt::Display| Status::internal(format!("Get \"https://{host}{}\": {error}", location.target));
+    let broken =
+        |error: &dyn std::fmt::Display| Status::internal(format!("Get \"https://{host}{}\": {error}", location.target));
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(kubelet.stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
     tokio::spawn(connection);
@@ -136,7 +133,8 @@ fn only_spoken_protocols(headers: &mut HeaderMap) -> Result<(), Status> {
     }
     let spoken: Vec<&str> = offered.iter().map(String::as_str).filter(|each| !NOT_SPOKEN.contains(each)).collect();
     if spoken.is_empty() {
-        let message = format!("unable to upgrade: none of the offered protocols [{}] is spoken here", offered.join(" "));
+        let message =
+            format!("unable to upgrade: none of the offered protocols [{}] is spoken here", offered.join(" "));
         return Err(Status::bad_request(message));
     }
     if let Ok(value) = HeaderValue::from_str(&spoken.join(", ")) {

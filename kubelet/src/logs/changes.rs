@@ -4,16 +4,19 @@
 //! Left out: which file it was; whoever listens looks.
 
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use tokio::io::unix::AsyncFd;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::Receiver;
+
+/// Room for several events with names; none is longer than 272 bytes.
+const BUFFER_BYTES: usize = 4096;
 
 /// Changes of one folder since this was made.
 pub struct Changes {
-    queue: AsyncFd<OwnedFd>,
+    /// The queue is no pipe, but is read like one: tokio has no type for "something that can be polled and read".
+    queue: Receiver,
 }
 
 impl Changes {
@@ -23,29 +26,15 @@ impl Changes {
         let queue = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         let wanted = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM;
         inotify::add_watch(&queue, folder, wanted)?;
-        Ok(Self { queue: AsyncFd::new(queue)? })
+        Ok(Self { queue: Receiver::from_owned_fd_unchecked(queue)? })
     }
 
-    /// Waits for the next change, or takes note of all that have come since.
+    /// Waits for the next change, or takes note of those that have come since the last call.
+    ///
+    /// # Errors
+    /// The kernel's queue can't be read.
     pub async fn next(&mut self) -> io::Result<()> {
-        loop {
-            let mut ready = self.queue.readable().await?;
-            let mut buffer = [MaybeUninit::uninit(); 4096];
-            let mut events = 0;
-            let read = ready.try_io(|queue| {
-                let mut reader = inotify::Reader::new(queue.get_ref(), &mut buffer);
-                loop {
-                    match reader.next() {
-                        Ok(_) => events += 1,
-                        Err(rustix::io::Errno::WOULDBLOCK) if events > 0 => return Ok(()),
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-            });
-            match read {
-                Ok(result) => return result,
-                Err(_would_block) => continue,
-            }
-        }
+        let mut events = [0; BUFFER_BYTES];
+        self.queue.read(&mut events).await.map(drop)
     }
 }

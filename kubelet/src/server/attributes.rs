@@ -48,7 +48,11 @@ mod tests {
 
     fn check(method: Method, path: &str, expected: &str) {
         let attributes = of(&method, path);
-        assert_eq!(format!("{} {}", attributes.verb, attributes.subresources.join(" or ")), expected, "{method} {path}");
+        assert_eq!(
+            format!("{} {}", attributes.verb, attributes.subresources.join(" or ")),
+            expected,
+            "{method} {path}"
+        );
     }
 
     #[test]

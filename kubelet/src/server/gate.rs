@@ -8,10 +8,10 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use component::pki;
 use component::serve::PeerCertificates;
+use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
@@ -75,15 +75,15 @@ impl Gate {
     }
 
     /// Lets a request pass.
-    pub async fn pass(&self, request: &Request) -> Result<(), Refusal> {
-        let shown = request.extensions().get::<PeerCertificates>().and_then(|shown| shown.0.first().cloned());
-        let user = match (shown, bearer_token(request.headers())) {
+    pub async fn pass(&self, request: &Parts) -> Result<(), Refusal> {
+        let shown = request.extensions.get::<PeerCertificates>().and_then(|shown| shown.0.first().cloned());
+        let user = match (shown, bearer_token(&request.headers)) {
             (Some(certificate), _) => Some(user_of_certificate(&certificate)?),
             (None, Some(token)) => self.user_of_token(token).await?,
             (None, None) => None,
         };
         let user = user.ok_or(Refusal::Unauthorized)?;
-        let asked = attributes::of(request.method(), request.uri().path());
+        let asked = attributes::of(&request.method, request.uri.path());
         for subresource in &asked.subresources {
             let question = Question { user: user.clone(), verb: asked.verb, subresource };
             if self.allows(question).await? {

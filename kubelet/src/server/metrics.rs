@@ -29,13 +29,12 @@ impl std::fmt::Debug for Running {
 impl Collector for Running {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let pods = self.0.pods.list();
-        let of_phase = |phase: &str| {
-            pods.iter().filter(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some(phase))
-        };
+        let phases = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.as_deref());
+        let running = phases.filter(|phase| *phase == "Running").count();
         let statuses = pods.iter().flat_map(|pod| pod.status.iter().flat_map(|status| &status.container_statuses));
         let containers = statuses.flatten().filter(|status| crate::status::is_running(status)).count();
         let gauges = [
-            ("kubelet_running_pods", "Number of pods that have a running pod sandbox", of_phase("Running").count()),
+            ("kubelet_running_pods", "Number of pods that have a running pod sandbox", running),
             ("kubelet_running_containers", "Number of containers currently running", containers),
         ];
         for (name, help, count) in gauges {

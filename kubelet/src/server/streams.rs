@@ -50,8 +50,8 @@ pub async fn port_forward(State(server): State<Server>, path: Segments, request:
         let runtime = runtime.map_err(|error| refused(&error))?;
         let sandbox = runtime.sandbox().filter(|sandbox| sandbox.ready);
         let sandbox = sandbox.ok_or_else(|| (StatusCode::NOT_FOUND, "pod not found".to_string()))?;
-        let ports = query.all("port").iter().flat_map(|list| list.split(',').map(str::parse).collect::<Vec<_>>());
-        let port = ports.collect::<Result<Vec<i32>, _>>();
+        let lists = query.all("port");
+        let port = lists.iter().flat_map(|list| list.split(',')).map(str::parse).collect::<Result<Vec<i32>, _>>();
         let port = port.map_err(|error| (StatusCode::BAD_REQUEST, format!("unable to parse port: {error}")))?;
         let asked = PortForwardRequest { pod_sandbox_id: sandbox.id.clone(), port };
         server.acts.runtime.port_forward(asked).await.map_err(|error| refused(&error))
@@ -107,7 +107,8 @@ fn pod(server: &Server, path: &Segments) -> Result<std::sync::Arc<Pod>, Refused>
 async fn container(server: &Server, path: &Segments) -> Result<String, Refused> {
     let pod = pod(server, path)?;
     let name = segment(path, "container");
-    let runtime = observed::observe(&server.acts.runtime, pod_spec::uid(&pod)).await.map_err(|error| refused(&error))?;
+    let runtime =
+        observed::observe(&server.acts.runtime, pod_spec::uid(&pod)).await.map_err(|error| refused(&error))?;
     let found = runtime.container(name).map(|container| container.id.clone());
     found.ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, format!("container not found ({name:?})")))
 }

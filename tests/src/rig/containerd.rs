@@ -63,8 +63,9 @@ impl Containerd {
     /// Runs `ctr` in CRI's namespace.
     pub fn ctr(&self, arguments: &[&str]) -> String {
         let socket = self.socket();
-        let output = Command::new("ctr").arg("--address").arg(socket).args(["--namespace", "k8s.io"]).args(arguments);
-        let output = output.output().expect("ctr comes with containerd");
+        let mut command = Command::new("ctr");
+        command.arg("--address").arg(socket).args(["--namespace", "k8s.io"]).args(arguments);
+        let output = command.output().expect("ctr comes with containerd");
         assert!(output.status.success(), "ctr {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }

@@ -110,7 +110,8 @@ impl Node {
         let api: Api<Event> = Api::default_namespaced(self.client());
         let of_pod = ListParams::default().fields(&format!("involvedObject.name={pod}"));
         let mut events = api.list(&of_pod).await.expect("events").items;
-        events.sort_by_key(|event| event.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok()));
+        events
+            .sort_by_key(|event| event.metadata.resource_version.as_deref().and_then(|text| text.parse::<u64>().ok()));
         let told = |event: Event| (event.reason.unwrap_or_default(), event.message.unwrap_or_default());
         events.into_iter().map(told).collect()
     }
@@ -120,7 +121,9 @@ impl Node {
         let wait = async {
             loop {
                 let events = self.events(pod).await;
-                if let Some((_, message)) = events.into_iter().find(|(found, message)| found == reason && message.contains(text)) {
+                if let Some((_, message)) =
+                    events.into_iter().find(|(found, message)| found == reason && message.contains(text))
+                {
                     return message;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await; // events are sent late and by batches

@@ -44,7 +44,11 @@ pub fn of(pod: &Value, subresource: Subresource, query: &Query) -> Result<Option
     let mut parameters = Parameters::default();
     let base = match subresource {
         Subresource::Log => {
-            parameters.copy_flags(query, &[("follow", "follow"), ("previous", "previous"), ("timestamps", "timestamps")], "true");
+            parameters.copy_flags(
+                query,
+                &[("follow", "follow"), ("previous", "previous"), ("timestamps", "timestamps")],
+                "true",
+            );
             for number in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes"] {
                 parameters.copy(query, number, number);
             }
@@ -99,9 +103,10 @@ fn container(pod: &Value, asked: &str) -> Result<String, Status> {
 fn check_log_options(pod: &str, query: &Query) -> Result<(), Status> {
     let number = |name: &str| match query.get(name).filter(|text| !text.is_empty()) {
         None => Ok(None),
-        Some(text) => text.parse::<i64>().map(Some).map_err(|error| {
-            Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {error}"))
-        }),
+        Some(text) => text
+            .parse::<i64>()
+            .map(Some)
+            .map_err(|error| Status::bad_request(format!("strconv.ParseInt: parsing {text:?}: {error}"))),
     };
     let (tail, limit, since) = (number("tailLines")?, number("limitBytes")?, number("sinceSeconds")?);
     let time = query.get("sinceTime").filter(|text| !text.is_empty());
@@ -137,7 +142,9 @@ impl Parameters {
         let _ = write!(self.0, "{}{name}=", if self.0.is_empty() { '?' } else { '&' });
         for byte in value.bytes() {
             let _ = match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => write!(self.0, "{}", char::from(byte)),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    write!(self.0, "{}", char::from(byte))
+                }
                 byte => write!(self.0, "%{byte:02X}"),
             };
         }
@@ -184,11 +191,19 @@ mod tests {
     fn the_kubelet_is_asked_in_its_own_words() {
         assert_eq!(check(one(), Subresource::Log, ""), "n1 /containerLogs/shop/web/a");
         assert_eq!(
-            check(one(), Subresource::Log, "follow=true&tailLines=5&timestamps=false&sinceTime=2026-01-01T00%3A00%3A00Z"),
+            check(
+                one(),
+                Subresource::Log,
+                "follow=true&tailLines=5&timestamps=false&sinceTime=2026-01-01T00%3A00%3A00Z"
+            ),
             "n1 /containerLogs/shop/web/a?follow=true&sinceTime=2026-01-01T00%3A00%3A00Z&tailLines=5"
         );
         assert_eq!(
-            check(one(), Subresource::Exec, "command=sh&command=-c&command=echo+a%26b&stdin=true&stdout=true&tty=false"),
+            check(
+                one(),
+                Subresource::Exec,
+                "command=sh&command=-c&command=echo+a%26b&stdin=true&stdout=true&tty=false"
+            ),
             "n1 /exec/shop/web/a?input=1&output=1&command=sh&command=-c&command=echo%20a%26b"
         );
         assert_eq!(check(one(), Subresource::Attach, "stdout=1"), "n1 /attach/shop/web/a?output=1");
