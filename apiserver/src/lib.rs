@@ -14,6 +14,7 @@ mod capacity;
 pub mod core;
 pub mod discovery;
 pub mod flags;
+pub mod kubelet_client;
 pub mod memory;
 pub mod metrics;
 pub mod object;

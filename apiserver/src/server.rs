@@ -20,6 +20,7 @@ use crate::{
     authorization::{Authorizer, Mode},
     bootstrap,
     core::Core,
+    kubelet_client::KubeletClient,
     memory::Memory,
     registry::Registry,
     rows::rows,
@@ -39,6 +40,8 @@ pub struct Config {
     pub issuers: Vec<String>,
     pub verification_keys: Vec<crate::authentication::keys::PublicKey>,
     pub issuer: Option<TokenIssuer>,
+    /// How kubelets are reached, for logs and for running things in pods.
+    pub kubelets: Option<KubeletClient>,
 }
 
 impl Default for Config {
@@ -54,6 +57,7 @@ impl Default for Config {
             issuers: Vec::new(),
             verification_keys: Vec::new(),
             issuer: None,
+            kubelets: None,
         }
     }
 }
@@ -83,6 +87,7 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         authorizer,
         admission,
         tokens: config.issuer,
+        kubelets: config.kubelets,
         service_range: config.service_range,
         documents: Default::default(),
         metrics: Default::default(),

@@ -153,10 +153,16 @@ async fn operate(
         }
     };
     check_scope(row, authorized)?;
-    let format = Format::negotiate(&parts.headers, query)?;
+    let streamed = subresource.filter(|each| operations::connect::is_answered_by_kubelet(*each));
+    // What a kubelet answers has a form of its own, whatever the client says it accepts.
+    let format = if streamed.is_some() { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
-    let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
+    let headers = &parts.headers;
+    let call = Call { server: core, row, table, authorized, subresource, query, headers, format };
+    if let Some(subresource) = streamed {
+        return operations::connect::answer(&call, subresource, parts).await;
+    }
     let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);

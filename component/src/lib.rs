@@ -11,6 +11,7 @@ pub mod notify;
 pub mod pki;
 pub mod serve;
 pub mod shutdown;
+pub mod upgrade;
 pub mod version;
 
 /// Makes aws-lc-rs the process's one TLS provider. Calling it again changes nothing.

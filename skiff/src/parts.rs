@@ -106,6 +106,9 @@ pub fn api_server_arguments(layout: &Layout, settings: &Settings) -> Vec<OsStrin
         path_option("tls-private-key-file", pki("apiserver.key")),
         path_option("service-account-key-file", pki("sa.pub")),
         path_option("service-account-signing-key-file", pki("sa.key")),
+        path_option("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+        path_option("kubelet-client-key", pki("apiserver-kubelet-client.key")),
+        path_option("kubelet-certificate-authority", pki("ca.crt")),
     ];
     match settings.shape {
         Shape::One => arguments.push(path_option("data-dir", layout.state.join("store"))),

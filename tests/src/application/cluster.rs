@@ -46,7 +46,7 @@ impl Cluster {
     /// A cluster that is not started yet. `folder` takes the kubeconfig.
     pub fn new(name: &str, shape: Shape, node_address: Ipv4Addr, folder: &Path) -> Cluster {
         let programs = PROGRAMS.map(|(package, name)| program(package, name));
-        let pause = workspace().join("target/debug/skiff-pause");
+        let pause = workspace().join("target/debug/skiff-pause.static");
         assert!(pause.exists(), "{} is missing: run ./deploy/build", pause.display());
         let [skiff, ..] = programs;
         Cluster { name: name.into(), shape, node_address, folder: folder.into(), skiff }
