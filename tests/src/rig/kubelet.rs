@@ -227,7 +227,7 @@ impl Drop for Node {
 
 fn spawn(arguments: &[String], log: &Path) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(log).expect("a file in a temporary folder");
-    let mut command = Command::new(program("kubelet", "skiff-kubelet"));
+    let mut command = Command::new(program("skiff-kubelet"));
     command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone().expect("a file")).stderr(log);
     command.spawn().expect("the kubelet was just built")
 }
