@@ -96,7 +96,9 @@ async fn choose(layout: &Layout, flags: &Flags) -> anyhow::Result<Settings> {
     let shape = if flags.separate { Shape::Separate } else { Shape::One };
     let settings = Settings { shape, node_name, node_address, api_port: flags.api_port, cluster_cidr, service_cidr };
     doctor::before_up(layout, &settings)?;
-    fs::create_dir_all(&layout.config).with_context(|| format!("can't make {}", layout.config.display()))?;
+    for folder in [&layout.config, &layout.volumes()] {
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
     settings.write(&layout.settings())?;
     Ok(settings)
 }

@@ -92,6 +92,11 @@ impl Cluster {
         Path::new("/run").join(format!("skiff-{}", self.name))
     }
 
+    /// Where the kubelet keeps what pods need on the host.
+    pub fn pods_folder(&self) -> PathBuf {
+        Path::new("/var/lib").join(format!("skiff-{}", self.name)).join("kubelet/pods")
+    }
+
     fn log_folder(&self) -> PathBuf {
         Path::new("/var/lib").join(format!("skiff-{}", self.name)).join("logs")
     }

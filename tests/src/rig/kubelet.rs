@@ -51,7 +51,9 @@ impl Node {
         let kubelet = KubeletProcess::start(folder.path(), &containerd, &control_plane, change);
         let node = Self { kubelet, containerd, control_plane, folder };
         let nodes: Api<NodeObject> = Api::all(node.client());
-        node.within(await_condition(nodes.clone(), "n1", |node: Option<&NodeObject>| node.is_some())).await.expect("the node is watched");
+        node.within(await_condition(nodes.clone(), "n1", |node: Option<&NodeObject>| node.is_some()))
+            .await
+            .expect("the node is watched");
         let range = json!({ "spec": { "podCIDR": POD_RANGE, "podCIDRs": [POD_RANGE] } });
         nodes.patch("n1", &PatchParams::default(), &Patch::Merge(range)).await.expect("a range for the node");
         node.within(await_condition(nodes, "n1", is_ready)).await.expect("the node is watched");
