@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::client::{Cache, Informers, Recorder, Selector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -73,10 +74,11 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
     let (heard, events) = tokio::sync::mpsc::channel(1024);
     let acts = acts::Acts::new(config.clone(), client.clone(), runtime.clone(), recorder, services, machine.clone());
     let acts = Arc::new(acts);
+    let network_written = Notify::new();
     tokio::join!(
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
-        network(&config, nodes, &shutdown),
-        node::keep(config.clone(), client, runtime, machine, shutdown.clone()),
+        network(&config, nodes, &network_written, &shutdown),
+        node::keep(config.clone(), client, runtime, machine, &network_written, shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
         server::Server::new(acts.clone(), pods.clone()).run(bound, shutdown.clone()),
         pods::follow(acts, pods, events, shutdown.clone()),
@@ -84,15 +86,16 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
     Ok(())
 }
 
-/// Writes the network's configuration as soon as the node has a range of addresses.
-async fn network(config: &Config, nodes: Cache<Node>, shutdown: &CancellationToken) {
+/// Writes the network's configuration as soon as the node has a range of addresses, and says so to `written`.
+async fn network(config: &Config, nodes: Cache<Node>, written: &Notify, shutdown: &CancellationToken) {
     let mut changes = nodes.changes();
     while let Some(Some(change)) = shutdown.run_until_cancelled(changes.next()).await {
         let range = change.after.and_then(|node| node.spec.as_ref()?.pod_cidr.clone());
-        if let Some(range) = range
-            && let Err(error) = cni::ensure(&config.cni_conf_dir, &config.root_dir, &range)
-        {
-            warn!(%error, "the pod network is not configured");
+        let Some(range) = range else { continue };
+        match cni::ensure(&config.cni_conf_dir, &config.root_dir, &range) {
+            Ok(true) => written.notify_one(),
+            Ok(false) => {}
+            Err(error) => warn!(%error, "the pod network is not configured"),
         }
     }
 }
