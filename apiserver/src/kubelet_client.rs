@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::Authority;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -42,10 +43,10 @@ pub struct KubeletClient {
     tls: Arc<ClientConfig>,
 }
 
-/// A connection to the kubelet of one node, and where it is.
+/// A connection to the kubelet of one node, and what its server is called there.
 pub struct Connection {
     pub stream: TlsStream<TcpStream>,
-    pub address: SocketAddr,
+    pub host: Authority,
 }
 
 impl KubeletClient {
@@ -55,10 +56,7 @@ impl KubeletClient {
     /// Names the file that can't be used.
     pub fn new(authority: &Path, certificate: &Path, key: &Path) -> anyhow::Result<KubeletClient> {
         component::install_crypto_provider();
-        let mut roots = RootCertStore::empty();
-        for certificate in component::pki::read_certificates(authority)? {
-            roots.add(certificate)?;
-        }
+        let roots = component::pki::read_roots(authority)?;
         let (chain, key) = (component::pki::read_certificates(certificate)?, component::pki::read_key(key)?);
         let mut tls = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key)?;
         tls.alpn_protocols = vec![b"http/1.1".to_vec()]; // upgrades are HTTP/1.1's
@@ -86,7 +84,8 @@ impl KubeletClient {
         if shown != wanted {
             return Err(KubeletError::SomebodyElse { address, shown, wanted });
         }
-        Ok(Connection { stream, address })
+        let host = address.to_string().parse().expect("an address with a port is an authority");
+        Ok(Connection { stream, host })
     }
 }
 

@@ -15,6 +15,7 @@ use std::{
 use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
+use component::query::Query;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
@@ -29,7 +30,7 @@ use crate::{
     discovery,
     metrics::Labels,
     operations::{self, call::Call},
-    request_info::{self, Query},
+    request_info,
     row::{Row, Scope, Subresource, Verbs},
 };
 
@@ -153,21 +154,20 @@ async fn operate(
         }
     };
     check_scope(row, authorized)?;
-    let streamed = subresource.filter(|each| operations::connect::is_answered_by_kubelet(*each));
     // What a kubelet answers has a form of its own, whatever the client says it accepts.
-    let format = if streamed.is_some() { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
+    let has_own_form = subresource.is_some_and(Subresource::is_answered_by_kubelet);
+    let format = if has_own_form { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
-    let headers = &parts.headers;
-    let call = Call { server: core, row, table, authorized, subresource, query, headers, format };
-    if let Some(subresource) = streamed {
-        return operations::connect::answer(&call, subresource, parts).await;
-    }
+    let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
     let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);
     }
     match (info.verb, subresource) {
+        (_, Some(subresource)) if subresource.is_answered_by_kubelet() => {
+            operations::connect::answer(&call, subresource, parts).await
+        }
         ("get", Some(Subresource::Scale)) => operations::subresource::scale(&call, None).await,
         ("update" | "patch", Some(Subresource::Scale)) => {
             operations::subresource::scale(&call, Some(body().await?)).await

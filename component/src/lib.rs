@@ -9,6 +9,7 @@ pub mod kubeconfig;
 pub mod logging;
 pub mod notify;
 pub mod pki;
+pub mod query;
 pub mod serve;
 pub mod shutdown;
 pub mod upgrade;

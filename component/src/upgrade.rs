@@ -8,7 +8,8 @@
 
 use axum::body::Body;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::uri::{Authority, PathAndQuery};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::upgrade::OnUpgrade;
@@ -48,7 +49,7 @@ pub fn is_asked(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE) && tokens.any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
 }
 
-/// Sends the client's upgrade to `target` (path and query) over `backend`, and answers as the backend does.
+/// Sends the client's upgrade to `target` of `host` over `backend`, and answers as the backend does.
 ///
 /// After a 101 the bytes of both ends are passed on until one of them closes, also when this process is asked to stop.
 ///
@@ -56,15 +57,15 @@ pub fn is_asked(headers: &HeaderMap) -> bool {
 /// [`UpgradeError::NotAsked`] without having called the backend, or [`UpgradeError::Backend`].
 pub async fn pass_on(
     request: &mut Parts,
-    host: &str,
-    target: &str,
+    host: &Authority,
+    target: PathAndQuery,
     backend: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<Response<Body>, UpgradeError> {
     let client = request.extensions.remove::<OnUpgrade>().filter(|_| is_asked(&request.headers));
     let client = client.ok_or(UpgradeError::NotAsked)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(backend)).await?;
     tokio::spawn(connection.with_upgrades());
-    let asked = upgrade_request(&request.method, &request.headers, host, target);
+    let asked = upgrade_request(request, host, target);
     let mut answer = sender.send_request(asked).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(refusal(answer).await);
@@ -84,14 +85,13 @@ pub async fn pass_on(
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
-fn upgrade_request(method: &Method, headers: &HeaderMap, host: &str, target: &str) -> Request<Body> {
+fn upgrade_request(asked: &Parts, host: &Authority, target: PathAndQuery) -> Request<Body> {
     let mut request = Request::new(Body::empty());
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = target.parse().unwrap_or_default();
-    if let Ok(host) = host.parse() {
-        request.headers_mut().insert(header::HOST, host);
-    }
-    for (name, value) in headers {
+    *request.method_mut() = asked.method.clone();
+    *request.uri_mut() = target.into();
+    let host = HeaderValue::from_str(host.as_str()).expect("an authority is visible ASCII");
+    request.headers_mut().insert(header::HOST, host);
+    for (name, value) in &asked.headers {
         if PASSED_ON.contains(name) || name.as_str() == STREAM_PROTOCOL {
             request.headers_mut().append(name, value.clone());
         }
@@ -109,7 +109,7 @@ async fn refusal(answer: Response<hyper::body::Incoming>) -> Response<Body> {
     if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
         response.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
     }
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 
@@ -134,7 +134,8 @@ mod tests {
     fn proxy(backend: fn() -> Router) -> DuplexStream {
         let handler = move |State(backend): State<fn() -> Router>, request: Request| async move {
             let (mut parts, _) = request.into_parts();
-            match pass_on(&mut parts, "backend", "/there?x=1", served(backend())).await {
+            let (host, target) = (Authority::from_static("backend"), PathAndQuery::from_static("/there?x=1"));
+            match pass_on(&mut parts, &host, target, served(backend())).await {
                 Ok(answer) => answer,
                 Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
             }

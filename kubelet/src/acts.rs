@@ -95,11 +95,16 @@ impl Acts {
         self.exits.send_replace(());
     }
 
+    /// Whether a container's exit was heard while the runtime may still call it running.
+    pub fn has_heard_exit(&self, id: &str) -> bool {
+        self.exited.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
     /// Takes note of an exit. Says whose it was.
     pub fn heard_exit(&self, id: &str) -> Option<String> {
-        self.exits.send_replace(());
         let owner = self.owner(id)?;
         self.exited.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string());
+        self.exits.send_replace(());
         Some(owner)
     }
 
@@ -471,13 +476,7 @@ impl Acts {
         if logs.exists() {
             std::fs::remove_dir_all(&logs)?;
         }
-        let Ok(links) = std::fs::read_dir(&self.config.container_logs_dir) else { return Ok(()) };
-        for link in links.flatten() {
-            if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(&logs)) {
-                std::fs::remove_file(link.path())?;
-            }
-        }
-        Ok(())
+        logs::remove_links(&logs, &self.config.container_logs_dir)
     }
 }
 

@@ -57,18 +57,19 @@ pub fn remove(log: &Path, links: &Path) -> std::io::Result<()> {
     let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|name| name.to_str())) else {
         return Ok(());
     };
+    let is_of_log = |found: &str| found.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     for entry in std::fs::read_dir(folder)?.flatten() {
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        {
+        if is_of_log(&entry.file_name().to_string_lossy()) {
             std::fs::remove_file(entry.path())?;
         }
     }
+    remove_links(log, links)
+}
+
+/// Removes every link of the folder `links` that leads to `to` or below it.
+pub fn remove_links(to: &Path, links: &Path) -> std::io::Result<()> {
     for link in std::fs::read_dir(links).into_iter().flatten().flatten() {
-        if std::fs::read_link(link.path()).is_ok_and(|target| target == log) {
+        if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(to)) {
             std::fs::remove_file(link.path())?;
         }
     }

@@ -273,7 +273,10 @@ impl Worker {
                 }
             }
             Done::Killed(id) => drop(self.progress.stopping.remove(&id)),
-            Done::Removed(id) => drop(self.progress.removing.remove(&id)),
+            Done::Removed(id) => {
+                self.progress.removing.remove(&id);
+                self.progress.told.remove(&id);
+            }
             Done::Finished(Ok(())) => return true,
             Done::Finished(Err(message)) => {
                 self.progress.finishing = false;

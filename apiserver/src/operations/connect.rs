@@ -23,11 +23,6 @@ const MAX_REFUSAL_BYTES: usize = 64 << 10;
 /// What the runtime's streaming server doesn't speak.
 const NOT_SPOKEN: [&str; 2] = ["v5.channel.k8s.io", "SPDY/3.1+portforward.k8s.io"];
 
-/// Whether a kubelet answers it.
-pub fn is_answered_by_kubelet(subresource: Subresource) -> bool {
-    matches!(subresource, Subresource::Log | Subresource::Exec | Subresource::Attach | Subresource::PortForward)
-}
-
 /// Passes the request on to the kubelet of the pod's node.
 pub async fn answer(call: &Call<'_>, subresource: Subresource, parts: &Parts) -> Result<Response<Body>, Status> {
     let is_log = subresource == Subresource::Log;
@@ -52,10 +47,11 @@ pub async fn answer(call: &Call<'_>, subresource: Subresource, parts: &Parts) ->
         return Err(Status::bad_request(UpgradeError::NotAsked.to_string()));
     }
     let kubelet = connect(call, &location).await?;
-    let host = kubelet.address.to_string();
-    upgrade::pass_on(&mut parts, &host, &location.target, kubelet.stream).await.map_err(|error| match error {
-        UpgradeError::NotAsked => Status::bad_request(error.to_string()),
-        UpgradeError::Backend(_) => Status::internal(error),
+    upgrade::pass_on(&mut parts, &kubelet.host, location.path_and_query, kubelet.stream).await.map_err(|error| {
+        match error {
+            UpgradeError::NotAsked => Status::bad_request(error.to_string()),
+            UpgradeError::Backend(_) => Status::internal(error),
+        }
     })
 }
 
@@ -86,14 +82,14 @@ async fn connect(call: &Call<'_>, location: &Location) -> Result<Connection, Sta
 
 /// Streams the log as the kubelet does.
 async fn log(call: &Call<'_>, location: &Location) -> Result<Response<Body>, Status> {
-    let kubelet = connect(call, location).await?;
-    let host = kubelet.address.to_string();
+    let Connection { stream, host } = connect(call, location).await?;
+    let path_and_query = &location.path_and_query;
     let broken =
-        |error: &dyn std::fmt::Display| Status::internal(format!("Get \"https://{host}{}\": {error}", location.target));
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(kubelet.stream)).await;
+        |error: &dyn std::fmt::Display| Status::internal(format!("Get \"https://{host}{path_and_query}\": {error}"));
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| broken(&error))?;
     tokio::spawn(connection);
-    let request = Request::get(&location.target).header(header::HOST, &host).body(Body::empty());
+    let request = Request::get(path_and_query.as_str()).header(header::HOST, host.as_str()).body(Body::empty());
     let request = request.map_err(|error| broken(&error))?;
     let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
     if answer.status() != StatusCode::OK {

@@ -6,13 +6,13 @@
 use std::io::{self, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::pin::pin;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, BufReader};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::changes::Changes;
 use super::{Entry, parse};
@@ -26,49 +26,31 @@ pub struct Options {
     pub limit_bytes: Option<u64>,
 }
 
-/// Whether a container that is followed has ended, and when to ask again.
-pub trait Ending: Send {
-    /// Once true, everything it wrote is in the log.
-    fn has_ended(&self) -> impl Future<Output = bool> + Send;
-    /// Changes whenever some container of the node may have ended.
-    fn hints(&self) -> watch::Receiver<()>;
-}
-
-/// The runtime closes a log a moment after it tells of the exit, and announces no more.
-const LAG: Duration = Duration::from_millis(20);
 const CHUNK_BYTES: usize = 32 << 10;
 
-/// Sends the log to `out`. With `ending` it goes on until the container has ended or the client has gone.
+/// Sends the log to `out`. With `ended` it goes on until that is done, or the client has gone: once a container has
+/// ended, everything it wrote must be in the log.
 ///
 /// # Errors
 /// The log can't be read.
 pub async fn copy(
     path: &Path,
     options: Options,
-    ending: Option<impl Ending>,
+    ended: Option<impl Future<Output = ()>>,
     out: mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
-    // Watching begins before reading: what is written in between is read twice or heard, never missed.
-    let mut following = match ending {
-        Some(ending) => Some((Changes::of(path.parent().unwrap_or(path))?, ending.hints(), ending)),
-        None => None,
+    let Some(ended) = ended else {
+        return Reader::open(path, &options).await?.drain(&out).await.map(drop);
     };
+    let mut ended = pin!(ended);
+    // Watching begins before reading: what is written in between is read twice or heard, never missed.
+    let mut changes = Changes::of(path.parent().unwrap_or(path))?;
     let mut reader = Reader::open(path, &options).await?;
-    let mut over = false;
-    let mut heard_exit = false;
-    loop {
-        if !reader.drain(&out).await? || over {
-            return Ok(());
-        }
-        let Some((changes, hints, ending)) = &mut following else { return Ok(()) };
-        if ending.has_ended().await {
-            over = true; // read what came last
-            continue;
-        }
+    let mut is_over = false;
+    while reader.drain(&out).await? && !is_over {
         tokio::select! {
             changed = changes.next() => changed?,
-            heard = hints.changed() => heard_exit = heard.is_ok(),
-            () = tokio::time::sleep(LAG), if heard_exit => heard_exit = false,
+            () = &mut ended => is_over = true, // read what came last
             () = out.closed() => return Ok(()),
         }
         if reader.was_rotated().await? {
@@ -78,6 +60,7 @@ pub async fn copy(
             reader.reopen().await?;
         }
     }
+    Ok(())
 }
 
 struct Reader {
@@ -206,8 +189,6 @@ async fn tail_start(file: &mut File, lines: u64) -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
 
@@ -221,21 +202,9 @@ mod tests {
         file
     }
 
-    struct Never;
-
-    impl Ending for Never {
-        async fn has_ended(&self) -> bool {
-            false
-        }
-
-        fn hints(&self) -> watch::Receiver<()> {
-            watch::channel(()).1
-        }
-    }
-
     async fn read(file: &Path, options: Options) -> String {
         let (sender, mut receiver) = mpsc::channel(64);
-        copy(file, options, None::<Never>, sender).await.unwrap();
+        copy(file, options, None::<std::future::Ready<()>>, sender).await.unwrap();
         let mut all = Vec::new();
         while let Some(chunk) = receiver.recv().await {
             all.extend(chunk.unwrap());
@@ -272,20 +241,6 @@ mod tests {
         assert_eq!(read(log(4).path(), options).await, "n0\nn");
     }
 
-    /// A container that ends when it is told to.
-    #[derive(Clone, Default)]
-    struct Switch(Arc<AtomicBool>, watch::Sender<()>);
-
-    impl Ending for Switch {
-        async fn has_ended(&self) -> bool {
-            self.0.load(Ordering::SeqCst)
-        }
-
-        fn hints(&self) -> watch::Receiver<()> {
-            self.1.subscribe()
-        }
-    }
-
     #[tokio::test]
     async fn following_goes_on_over_a_rotation_until_the_container_ends() {
         let folder = tempfile::tempdir().unwrap();
@@ -296,10 +251,11 @@ mod tests {
         };
         write(line(0, "old") + &line(1, "a"));
         let (sender, mut out) = mpsc::channel(64);
-        let switch = Switch::default();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let options = Options { tail_lines: Some(1), ..Options::default() };
-        let (ending, log) = (switch.clone(), path.clone());
-        let copying = tokio::spawn(async move { copy(&log, options, Some(ending), sender).await });
+        let log = path.clone();
+        let ended = async { ended.await.unwrap() };
+        let copying = tokio::spawn(async move { copy(&log, options, Some(ended), sender).await });
         assert_eq!(out.recv().await.unwrap().unwrap(), "a\n");
         write("2026-01-01T00:00:02Z stdout F half".into());
         write(" a line\n".into());
@@ -312,8 +268,7 @@ mod tests {
             all.extend(out.recv().await.unwrap().unwrap());
         }
         assert_eq!(all, b"last of the old file\nfirst of the new\n");
-        switch.0.store(true, Ordering::SeqCst);
-        switch.1.send_replace(());
+        end.send(()).unwrap();
         copying.await.unwrap().unwrap();
         assert!(out.recv().await.is_none());
     }

@@ -12,19 +12,22 @@ use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use component::query::Query;
 use http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use proto::cri::ContainerState;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Server;
-use super::streams::Query;
 use crate::acts::Acts;
 use crate::cri::CriError;
-use crate::logs::reader::{self, Ending, Options};
+use crate::logs::reader::{self, Options};
 use crate::pod_spec;
+
+/// How soon the runtime is asked again about a container whose exit it has told.
+const LAG: Duration = Duration::from_millis(20);
 
 pub async fn serve(
     State(server): State<Server>,
@@ -56,13 +59,13 @@ async fn open(
     let status = server.acts.runtime.container_status(&id).await;
     let status = status.map_err(|error| bad(format!("failed to get container status {id:?}: {error}")))?;
     let path = PathBuf::from(status.log_path);
-    let ending = wanted.follow.then(|| EndOf { acts: server.acts.clone(), id });
+    let ended = wanted.follow.then(|| end_of(server.acts.clone(), id));
     if let Err(error) = std::fs::metadata(&path) {
         return Err(bad(format!("failed to try resolving symlinks in path {:?}: {error}", path.display().to_string())));
     }
     let (sender, receiver) = mpsc::channel::<io::Result<Bytes>>(16);
     tokio::spawn(async move {
-        if let Err(error) = reader::copy(&path, options, ending, sender.clone()).await {
+        if let Err(error) = reader::copy(&path, options, ended, sender.clone()).await {
             let _ = sender.send(Err(error)).await;
         }
     });
@@ -77,7 +80,6 @@ struct Wanted {
 }
 
 fn options(query: &Query, now: Timestamp) -> Result<(Options, Wanted), String> {
-    let flag = |name: &str| query.get(name).is_some_and(|value| value == "true" || value == "1");
     let number = |name: &str| match query.get(name).filter(|text| !text.is_empty()) {
         // Upstream answers a tail that is no number with the whole log.
         Some("all") if name == "tailLines" => Ok(None),
@@ -95,10 +97,10 @@ fn options(query: &Query, now: Timestamp) -> Result<(Options, Wanted), String> {
     let options = Options {
         tail_lines: number("tailLines")?,
         since,
-        timestamps: flag("timestamps"),
+        timestamps: query.flag("timestamps"),
         limit_bytes: number("limitBytes")?,
     };
-    Ok((options, Wanted { previous: flag("previous"), follow: flag("follow") }))
+    Ok((options, Wanted { previous: query.flag("previous"), follow: query.flag("follow") }))
 }
 
 /// The runtime's id of the run whose log is meant.
@@ -152,27 +154,22 @@ fn bare(id: &str) -> String {
     id.split_once("://").map_or(id, |(_, id)| id).to_string()
 }
 
-/// The end of one container, as the runtime tells of it.
-struct EndOf {
-    acts: Arc<Acts>,
-    id: String,
-}
-
-impl Ending for EndOf {
-    async fn has_ended(&self) -> bool {
-        match self.acts.runtime.container_status(&self.id).await {
-            Ok(status) => status.state != ContainerState::ContainerRunning as i32,
-            Err(CriError::NotFound(_)) => true,
-            Err(_) => {
-                // The runtime is away; the container and its log are not.
-                tokio::time::sleep(Duration::from_millis(500)).await;
-                false
-            }
+/// Waits until a container has ended and everything that it wrote is in its log.
+async fn end_of(acts: Arc<Acts>, id: String) {
+    let mut exits = acts.exits();
+    loop {
+        let lags = match acts.runtime.container_status(&id).await {
+            Ok(status) if status.state != ContainerState::ContainerRunning as i32 => return,
+            Err(CriError::NotFound(_)) => return,
+            Ok(_) => acts.has_heard_exit(&id),
+            Err(_) => false, // the runtime is away, and will be heard of when it is back
+        };
+        if lags {
+            // The runtime has told of the exit and still copies the last words; it doesn't tell when it is done.
+            tokio::time::sleep(LAG).await;
+        } else if exits.changed().await.is_err() {
+            return;
         }
-    }
-
-    fn hints(&self) -> watch::Receiver<()> {
-        self.acts.exits()
     }
 }
 

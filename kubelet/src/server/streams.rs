@@ -7,6 +7,7 @@
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use component::query::Query;
 use component::upgrade::{self, UpgradeError};
 use http::{StatusCode, Uri};
 use k8s_openapi::api::core::v1::Pod;
@@ -24,9 +25,8 @@ type Segments = Path<Vec<(String, String)>>;
 pub async fn exec(State(server): State<Server>, path: Segments, request: Request) -> Response {
     answer(request, async |query: &Query| {
         let container_id = container(&server, &path).await?;
-        let streams = Streams::of(query)?;
-        let Streams { stdin, stdout, stderr, tty } = streams;
-        let cmd = query.all("command");
+        let Streams { stdin, stdout, stderr, tty } = Streams::of(query)?;
+        let cmd = query.all("command").map(str::to_owned).collect();
         let asked = ExecRequest { container_id, cmd, tty, stdin, stdout, stderr };
         server.acts.runtime.exec(asked).await.map_err(|error| refused(&error))
     })
@@ -50,8 +50,7 @@ pub async fn port_forward(State(server): State<Server>, path: Segments, request:
         let runtime = runtime.map_err(|error| refused(&error))?;
         let sandbox = runtime.sandbox().filter(|sandbox| sandbox.ready);
         let sandbox = sandbox.ok_or_else(|| (StatusCode::NOT_FOUND, "pod not found".to_string()))?;
-        let lists = query.all("port");
-        let port = lists.iter().flat_map(|list| list.split(',')).map(str::parse).collect::<Result<Vec<i32>, _>>();
+        let port = query.all("port").flat_map(|list| list.split(',')).map(str::parse).collect::<Result<Vec<i32>, _>>();
         let port = port.map_err(|error| (StatusCode::BAD_REQUEST, format!("unable to parse port: {error}")))?;
         let asked = PortForwardRequest { pod_sandbox_id: sandbox.id.clone(), port };
         server.acts.runtime.port_forward(asked).await.map_err(|error| refused(&error))
@@ -78,10 +77,12 @@ async fn answer(request: Request, session: impl AsyncFnOnce(&Query) -> Result<St
 
 async fn pass_on(parts: &mut http::request::Parts, url: &str) -> Result<Response<Body>, String> {
     let url: Uri = url.parse().map_err(|error| format!("the runtime's streaming address is none: {error}"))?;
-    let authority = url.authority().ok_or("the runtime's streaming address names no host")?.as_str().to_string();
-    let stream = TcpStream::connect(&authority).await.map_err(|error| format!("error dialing backend: {error}"))?;
-    let target = url.path_and_query().map_or("/", |target| target.as_str());
-    upgrade::pass_on(parts, &authority, target, stream).await.map_err(|error| error.to_string())
+    let http::uri::Parts { authority, path_and_query, .. } = url.into_parts();
+    let (Some(host), Some(target)) = (authority, path_and_query) else {
+        return Err("the runtime's streaming address names no host".into());
+    };
+    let stream = TcpStream::connect(host.as_str()).await.map_err(|error| format!("error dialing backend: {error}"))?;
+    upgrade::pass_on(parts, &host, target, stream).await.map_err(|error| error.to_string())
 }
 
 fn refused(error: &CriError) -> Refused {
@@ -124,7 +125,7 @@ struct Streams {
 
 impl Streams {
     fn of(query: &Query) -> Result<Self, Refused> {
-        let flag = |name: &str| query.all(name).first().is_some_and(|value| value == "1" || value == "true");
+        let flag = |name: &str| query.get(name) == Some("1"); // as upstream: nothing else is on
         let tty = flag("tty");
         // A terminal has one output.
         let streams = Self { stdin: flag("input"), stdout: flag("output"), stderr: flag("error") && !tty, tty };
@@ -135,55 +136,14 @@ impl Streams {
     }
 }
 
-/// A decoded query string.
-pub(super) struct Query(Vec<(String, String)>);
-
-impl Query {
-    pub(super) fn parse(text: &str) -> Self {
-        let decode = |text: &str| percent_decoded(&text.replace('+', " "));
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-        Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect())
-    }
-
-    pub(super) fn all(&self, name: &str) -> Vec<String> {
-        self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.clone()).collect()
-    }
-
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
-    }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn commands_are_decoded_and_keep_their_order() {
-        let query = Query::parse("command=sh&command=-c&command=echo+%22a%26b%22+100%25&output=1&error=1&tty=0");
-        assert_eq!(query.all("command"), ["sh", "-c", "echo \"a&b\" 100%"]);
+    fn a_stream_is_had_when_it_is_asked_for() {
         let expected = Streams { stdin: false, stdout: true, stderr: true, tty: false };
-        assert_eq!(Streams::of(&query), Ok(expected));
+        assert_eq!(Streams::of(&Query::parse("output=1&error=1&tty=0")), Ok(expected));
     }
 
     #[test]

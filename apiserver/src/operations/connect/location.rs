@@ -10,15 +10,17 @@ use api::{
     object::Object as _,
     status::Status,
 };
+use component::query::Query;
+use http::uri::PathAndQuery;
 use serde_json::Value;
 
-use crate::{request_info::Query, row::Subresource};
+use crate::row::Subresource;
 
 /// The node whose kubelet is asked, and the path and query that it is asked for.
 #[derive(Debug, PartialEq)]
 pub struct Location {
     pub node: String,
-    pub target: String,
+    pub path_and_query: PathAndQuery,
 }
 
 /// Where a subresource of a pod is answered; nowhere when only its log is asked for and it is on no node yet.
@@ -41,33 +43,59 @@ pub fn of(pod: &Value, subresource: Subresource, query: &Query) -> Result<Option
     if node.is_empty() {
         return Err(Status::bad_request(format!("pod {name} does not have a host assigned")));
     }
-    let mut parameters = Parameters::default();
-    let base = match subresource {
-        Subresource::Log => {
-            parameters.copy_flags(
-                query,
-                &[("follow", "follow"), ("previous", "previous"), ("timestamps", "timestamps")],
-                "true",
-            );
-            for number in ["sinceSeconds", "sinceTime", "tailLines", "limitBytes"] {
-                parameters.copy(query, number, number);
-            }
-            "containerLogs"
-        }
-        Subresource::PortForward => {
-            parameters.copy(query, "ports", "port");
-            "portForward"
-        }
-        _ => {
-            let streams = [("stdin", "input"), ("stdout", "output"), ("stderr", "error"), ("tty", "tty")];
-            parameters.copy_flags(query, &streams, "1");
-            parameters.copy(query, "command", "command");
-            if subresource == Subresource::Exec { "exec" } else { "attach" }
-        }
+    let (base, parameters) = match subresource {
+        Subresource::Log => ("containerLogs", LOG_PARAMETERS),
+        Subresource::PortForward => ("portForward", PORT_PARAMETERS),
+        Subresource::Attach => ("attach", SESSION_PARAMETERS),
+        _ => ("exec", SESSION_PARAMETERS),
     };
-    let tail = if container.is_empty() { String::new() } else { format!("/{container}") };
-    let target = format!("/{base}/{namespace}/{name}{tail}{}", parameters.0);
-    Ok(Some(Location { node: node.to_owned(), target }))
+    let container = if container.is_empty() { String::new() } else { format!("/{container}") };
+    let path_and_query = format!("/{base}/{namespace}/{name}{container}{}", translated(query, parameters));
+    let path_and_query = path_and_query.parse().map_err(Status::internal)?;
+    Ok(Some(Location { node: node.to_owned(), path_and_query }))
+}
+
+/// What the value of a parameter is to the kubelet.
+enum Kind {
+    Text,
+    /// Text that may be empty, as a word of a command may.
+    Word,
+    /// Said with this word when it is on, else not at all.
+    Flag(&'static str),
+}
+
+/// Our parameters, and what the kubelet calls them.
+const LOG_PARAMETERS: &[(&str, &str, Kind)] = &[
+    ("follow", "follow", Kind::Flag("true")),
+    ("previous", "previous", Kind::Flag("true")),
+    ("timestamps", "timestamps", Kind::Flag("true")),
+    ("sinceSeconds", "sinceSeconds", Kind::Text),
+    ("sinceTime", "sinceTime", Kind::Text),
+    ("tailLines", "tailLines", Kind::Text),
+    ("limitBytes", "limitBytes", Kind::Text),
+];
+const PORT_PARAMETERS: &[(&str, &str, Kind)] = &[("ports", "port", Kind::Text)];
+const SESSION_PARAMETERS: &[(&str, &str, Kind)] = &[
+    ("stdin", "input", Kind::Flag("1")),
+    ("stdout", "output", Kind::Flag("1")),
+    ("stderr", "error", Kind::Flag("1")),
+    ("tty", "tty", Kind::Flag("1")),
+    ("command", "command", Kind::Word),
+];
+
+/// The query in the kubelet's words, with its `?` when it isn't empty.
+fn translated(query: &Query, parameters: &[(&str, &str, Kind)]) -> String {
+    let mut written = form_urlencoded::Serializer::new(String::new());
+    for (ours, theirs, kind) in parameters {
+        let given = query.all(ours).map(|value| (theirs, value));
+        match kind {
+            Kind::Flag(on) => written.extend_pairs(query.flag(ours).then_some((theirs, on))),
+            Kind::Word => written.extend_pairs(given),
+            Kind::Text => written.extend_pairs(given.filter(|(_, text)| !text.is_empty())),
+        };
+    }
+    let written = written.finish();
+    if written.is_empty() { written } else { format!("?{written}") }
 }
 
 /// The container that is meant.
@@ -133,38 +161,6 @@ fn check_log_options(pod: &str, query: &Query) -> Result<(), Status> {
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "PodLogOptions", pod, &errors)) }
 }
 
-/// A query string that is being written.
-#[derive(Default)]
-struct Parameters(String);
-
-impl Parameters {
-    fn add(&mut self, name: &str, value: &str) {
-        let _ = write!(self.0, "{}{name}=", if self.0.is_empty() { '?' } else { '&' });
-        for byte in value.bytes() {
-            let _ = match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    write!(self.0, "{}", char::from(byte))
-                }
-                byte => write!(self.0, "%{byte:02X}"),
-            };
-        }
-    }
-
-    fn copy(&mut self, query: &Query, from: &str, to: &str) {
-        for value in query.all(from).filter(|value| !value.is_empty() || from == "command") {
-            self.add(to, value);
-        }
-    }
-
-    fn copy_flags(&mut self, query: &Query, names: &[(&str, &str)], yes: &str) {
-        for (from, to) in names {
-            if query.flag(from) {
-                self.add(to, yes);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,7 +169,7 @@ mod tests {
     fn check(spec: Value, subresource: Subresource, query: &str) -> String {
         let pod = json!({"metadata": {"namespace": "shop", "name": "web"}, "spec": spec});
         match of(&pod, subresource, &Query::parse(query)) {
-            Ok(Some(location)) => format!("{} {}", location.node, location.target),
+            Ok(Some(location)) => format!("{} {}", location.node, location.path_and_query),
             Ok(None) => "nowhere".into(),
             Err(status) => format!("{} {}", status.code, status.message),
         }
@@ -204,7 +200,7 @@ mod tests {
                 Subresource::Exec,
                 "command=sh&command=-c&command=echo+a%26b&stdin=true&stdout=true&tty=false"
             ),
-            "n1 /exec/shop/web/a?input=1&output=1&command=sh&command=-c&command=echo%20a%26b"
+            "n1 /exec/shop/web/a?input=1&output=1&command=sh&command=-c&command=echo+a%26b"
         );
         assert_eq!(check(one(), Subresource::Attach, "stdout=1"), "n1 /attach/shop/web/a?output=1");
         assert_eq!(check(several(), Subresource::PortForward, "ports=80"), "n1 /portForward/shop/web?port=80");
