@@ -136,7 +136,11 @@ fn scheduler_arguments(layout: &Layout) -> Vec<OsString> {
     vec![path_option("kubeconfig", layout.kubeconfig("scheduler"))]
 }
 
-fn kubelet_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<OsString>> {
+/// The kubelet's flags; writes the configuration file that they name.
+///
+/// # Errors
+/// It can't be written.
+pub fn kubelet_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<OsString>> {
     Ok(vec![
         path_option("config", write_kubelet_configuration(layout, settings)?),
         path_option("kubeconfig", layout.kubeconfig("kubelet")),

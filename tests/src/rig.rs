@@ -5,15 +5,11 @@
 //! Upstream: test/e2e_node/services
 //! Left out: machines. A node is a network namespace here.
 
-pub mod containerd;
-pub mod control_plane;
 pub mod images;
-pub mod kubelet;
 pub mod namespace;
+pub mod node;
 pub mod program;
 
-pub use containerd::Containerd;
-pub use control_plane::ControlPlane;
 pub use images::Image;
-pub use kubelet::{KubeletProcess, Node};
 pub use namespace::Namespace;
+pub use node::Node;

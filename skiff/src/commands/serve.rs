@@ -47,7 +47,10 @@ pub async fn run(layout: &Layout) -> anyhow::Result<()> {
 }
 
 /// The flags that the API server would be started with, parsed as it would parse them.
-fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<ApiServerFlags> {
+///
+/// # Errors
+/// None in practice: they are ours.
+pub fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<ApiServerFlags> {
     let program = std::iter::once(OsString::from("skiff-apiserver"));
     let arguments = program.chain(parts::api_server_arguments(layout, settings));
     Ok(<ApiServerFlags as clap::Parser>::try_parse_from(arguments)?)
