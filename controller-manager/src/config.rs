@@ -1,4 +1,4 @@
-//! The flags of the controller manager, in upstream's spelling.
+//! What a controller manager is told, as flags in upstream's spelling; how it reaches the API server is the process's.
 //!
 //! Upstream: cmd/kube-controller-manager/app/options
 //! Left out: rates and sync periods of single controllers: nothing here polls.
@@ -14,9 +14,6 @@ use ipnet::IpNet;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "skiff-controller-manager")]
 pub struct Config {
-    /// How to reach the API server.
-    #[arg(long, value_name = "FILE")]
-    pub kubeconfig: PathBuf,
     /// The ranges that pods get their addresses from, one per family.
     #[arg(long, value_name = "CIDR", value_delimiter = ',', default_value = "10.244.0.0/16")]
     pub cluster_cidr: Vec<IpNet>,
@@ -64,12 +61,10 @@ impl Config {
         named.unwrap_or_else(|| self.controllers.iter().any(|word| word == "*"))
     }
 
-    /// A controller manager that shares its process with the API server: it needs no kubeconfig and no election.
+    /// A controller manager that shares its process with the API server: it needs no election.
     pub fn in_process(root_ca_file: Option<PathBuf>) -> Self {
-        let mut config = Self::parse_from(["skiff-controller-manager", "--kubeconfig=none", "--leader-elect=false"]);
-        config.kubeconfig = PathBuf::new();
-        config.root_ca_file = root_ca_file;
-        config
+        let defaults = Self::parse_from(["skiff-controller-manager"]);
+        Config { root_ca_file, leader_elect: false, ..defaults }
     }
 
     /// The limit on finished pods.
@@ -83,9 +78,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn within_a_process_there_is_no_kubeconfig_and_no_election() {
+    fn within_a_process_there_is_no_election() {
         let config = Config::in_process(Some("/ca.crt".into()));
-        assert!(config.kubeconfig.as_os_str().is_empty() && !config.leader_elect);
-        assert!(config.runs("replicaset") && config.root_ca_file == Some("/ca.crt".into()));
+        assert!(!config.leader_elect && config.runs("replicaset"));
+        assert!(config.root_ca_file == Some("/ca.crt".into()));
     }
 }

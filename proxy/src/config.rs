@@ -12,7 +12,10 @@ use anyhow::{Context, ensure};
 use ipnet::Ipv4Net;
 use serde::Deserialize;
 
-use crate::dns;
+/// All pods of all nodes, unless something else is said.
+pub const CLUSTER_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16);
+/// All cluster IPs, unless something else is said.
+pub const SERVICE_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16);
 
 /// Everything the proxy is told. No more defaults are applied later.
 #[derive(Debug, Clone)]
@@ -37,8 +40,6 @@ pub struct Config {
     pub sync_period: Duration,
     /// Where node ports answer; everywhere when empty.
     pub node_port_addresses: Vec<Ipv4Net>,
-    /// The cluster's DNS; `None` where somebody else serves it.
-    pub dns: Option<dns::Config>,
 }
 
 impl Config {
@@ -47,8 +48,8 @@ impl Config {
         Config {
             node_name: node_name.into(),
             bind_address: None,
-            cluster_cidr: network([10, 244, 0, 0], 16),
-            service_cidr: network([10, 96, 0, 0], 16),
+            cluster_cidr: CLUSTER_CIDR,
+            service_cidr: SERVICE_CIDR,
             healthz_bind_address: Some(SocketAddr::from(([0, 0, 0, 0], 10256))),
             metrics_bind_address: Some(SocketAddr::from(([127, 0, 0, 1], 10249))),
             masquerade_bit: 14,
@@ -56,7 +57,6 @@ impl Config {
             localhost_node_ports: true,
             sync_period: Duration::from_secs(30),
             node_port_addresses: Vec::new(),
-            dns: Some(dns::Config::default()),
         }
     }
 
@@ -96,10 +96,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-fn network(address: [u8; 4], prefix: u8) -> Ipv4Net {
-    Ipv4Net::new(address.into(), prefix).expect("a prefix of at most 32")
 }
 
 /// An address with or without a port, as upstream takes it; empty means "don't serve".

@@ -1,10 +1,12 @@
 //! The cluster's DNS, on every node and without an image: names of Services and pods from memory, all others forwarded.
 //!
+//! It runs beside the proxy, as a process of its own: names are found while the proxy is restarted, and connections
+//! are led while this is.
 //! `zone.rs` holds what is known, `answer.rs` decides (pure), `wire.rs` reads and writes messages, `server.rs` listens,
 //! `forward.rs` asks the machine's own resolvers, `publish.rs` makes the Service `kube-dns` lead here.
 //!
 //! Upstream: CoreDNS with the plugins kubernetes, forward and errors, as kubeadm configures it
-//! Left out: a cache for forwarded answers, zone transfers, DNSSEC.
+//! Left out: a cache for forwarded answers, zone transfers, DNSSEC, health and metrics ports.
 
 pub mod answer;
 pub mod forward;
@@ -16,27 +18,34 @@ pub mod zone;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
-use client::{Cache, Change, Informers, ObjectKey};
+use anyhow::Context;
+use client::{Cache, Change, ClientSource, Informers, ObjectKey, Runner};
 use futures::{Stream, StreamExt};
+use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, ResourceExt};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::info;
 
+use crate::config::{CLUSTER_CIDR, SERVICE_CIDR};
 use crate::endpoint;
 use crate::observed::{self, Observed};
 use forward::Forwarder;
+use publish::Publisher;
 use server::{Listener, Resolver};
 use zone::Zone;
 
-/// How long to wait before listening is tried again: the kernel does not say when an address becomes usable.
-const RETRY: Duration = Duration::from_secs(1);
-
-/// How the cluster's DNS is served.
+/// Everything that the cluster's DNS is told.
 #[derive(Debug, Clone)]
 pub struct Config {
+    pub node_name: String,
+    /// The node's address, instead of the one that the Node object says.
+    pub bind_address: Option<Ipv4Addr>,
+    /// All pods of all nodes: they may ask, and their addresses have names.
+    pub cluster_cidr: Ipv4Net,
+    /// All cluster IPs: they have names.
+    pub service_cidr: Ipv4Net,
     /// The cluster IP of the Service `kube-dns`, which is in every pod's resolv.conf.
     pub cluster_ip: Ipv4Addr,
     pub domain: String,
@@ -46,11 +55,16 @@ pub struct Config {
     pub resolv_conf: PathBuf,
 }
 
-impl Default for Config {
-    fn default() -> Config {
+impl Config {
+    /// The defaults for the DNS of a node of this name.
+    pub fn new(node_name: impl Into<String>) -> Config {
         // Behind systemd-resolved, /etc/resolv.conf names a stub on 127.0.0.53, which asks the servers in its own file.
         let real = Path::new("/run/systemd/resolve/resolv.conf");
         Config {
+            node_name: node_name.into(),
+            bind_address: None,
+            cluster_cidr: CLUSTER_CIDR,
+            service_cidr: SERVICE_CIDR,
             cluster_ip: Ipv4Addr::new(10, 96, 0, 10),
             domain: "cluster.local".to_owned(),
             port: 10_053,
@@ -59,25 +73,31 @@ impl Default for Config {
     }
 }
 
-/// Serves the cluster's DNS on this node until `shutdown`.
+/// Serves the cluster's DNS on this node until `shutdown`; says `ready` as soon as questions are answered.
+///
+/// # Errors
+/// The node's address is not this machine's.
 pub async fn run(
-    config: &Config,
-    proxy: &crate::Config,
+    config: Config,
     client: Client,
-    informers: &Informers,
-    observed: Observed,
+    ready: impl Fn() + Send,
     shutdown: CancellationToken,
-) {
+) -> anyhow::Result<()> {
+    let informers = Informers::new(client.clone());
+    let observed = Observed::new(&informers);
     let namespaces: Cache<Namespace> = informers.of();
-    let zone = Zone::new(&config.domain, config.cluster_ip, vec![proxy.service_cidr, proxy.cluster_cidr]);
+    let runner = Runner::new(informers, ClientSource::shared(client));
+    let zone = Zone::new(&config.domain, config.cluster_ip, vec![config.service_cidr, config.cluster_cidr]);
     let zone = Arc::new(RwLock::new(zone));
     let all = async {
         // An answer from half of the names would deny the other half.
         tokio::join!(observed.synced(), namespaces.synced());
-        let follow = follow(zone.clone(), &observed, &namespaces);
-        tokio::join!(follow, listen(config, proxy, client, zone.clone(), &observed));
+        tokio::select! {
+            () = follow(zone.clone(), &observed, &namespaces) => Ok(()),
+            failed = listen(&config, &runner, zone.clone(), &observed, ready) => failed,
+        }
     };
-    shutdown.run_until_cancelled(all).await;
+    shutdown.run_until_cancelled(all).await.unwrap_or(Ok(()))
 }
 
 /// Keeps the zone equal to the caches.
@@ -118,40 +138,47 @@ fn changes(observed: &Observed, namespaces: &Cache<Namespace>) -> impl Stream<It
 }
 
 /// Listens on the node's address and says so in the API; again when the address changes.
-async fn listen(config: &Config, proxy: &crate::Config, client: Client, zone: Arc<RwLock<Zone>>, observed: &Observed) {
+async fn listen(
+    config: &Config,
+    runner: &Runner,
+    zone: Arc<RwLock<Zone>>,
+    observed: &Observed,
+    ready: impl Fn(),
+) -> anyhow::Result<()> {
     let mut nodes = observed.nodes.changes();
-    let node_key = ObjectKey::cluster(&proxy.node_name);
+    let node_key = ObjectKey::cluster(&config.node_name);
     loop {
         let node = observed.nodes.get(&node_key);
-        let address = proxy.bind_address.or_else(|| node.as_deref().and_then(observed::address));
+        let address = config.bind_address.or_else(|| node.as_deref().and_then(observed::address));
         let (Some(node), Some(address)) = (node, address) else {
             nodes.next().await;
             continue;
         };
-        let listener = match Listener::bind(SocketAddrV4::new(address, config.port)).await {
-            Ok(listener) => listener,
-            Err(error) => {
-                warn!(%address, %error, "the cluster's DNS can't listen, will retry");
-                tokio::time::sleep(RETRY).await;
-                continue;
-            }
-        };
+        let listener = Listener::bind(SocketAddrV4::new(address, config.port)).await;
+        let listener = listener.with_context(|| {
+            format!(
+                "can't listen on {address}, the address of the node {}: is it one of this machine?",
+                node.name_any()
+            )
+        })?;
         info!(address = %listener.address, "the cluster's DNS listens");
+        ready();
         let resolver = Arc::new(Resolver {
             zone: zone.clone(),
             forwarder: Forwarder::new(config.resolv_conf.clone(), vec![config.cluster_ip, address]),
-            clients: vec![proxy.cluster_cidr, address.into()],
+            clients: vec![config.cluster_cidr, address.into()],
         });
         let moved = async {
             let same = || observed.nodes.get(&node_key).as_deref().and_then(observed::address) == Some(address);
-            while proxy.bind_address.is_some() || same() {
+            while config.bind_address.is_some() || same() {
                 nodes.next().await;
             }
         };
-        let place = publish::Place { node: &node, address: listener.address, cluster_ip: config.cluster_ip };
+        let publisher =
+            Publisher { observed: observed.clone(), node, address: listener.address, cluster_ip: config.cluster_ip };
         tokio::select! {
             () = listener.serve(resolver) => {}
-            () = publish::keep(&client, observed, place) => {}
+            () = runner.run(publisher, CancellationToken::new()) => {}
             () = moved => {}
         }
     }

@@ -1,7 +1,8 @@
 //! The proxy: makes Services reachable from this node's pods, from the node and from outside.
 //!
 //! Observe (`observed.rs` reads the caches), decide (`ruleset.rs` says what the kernel's rules should be, `restore.rs`
-//! how to get there; both pure), act (`sync.rs`, one `iptables-restore` per run). `dns.rs` is the cluster's DNS.
+//! how to get there; both pure), act (`sync.rs`, one `iptables-restore` per run). `dns.rs` is the cluster's DNS, which runs
+//! beside the proxy.
 //!
 //! Upstream: cmd/kube-proxy, pkg/proxy
 //! Left out: the ipvs, nftables and Windows modes, IPv6.
@@ -39,8 +40,7 @@ use serve::Progress;
 /// # Errors
 /// A port of its own is taken.
 pub async fn run(config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let informers = Informers::new(client.clone());
-    let observed = Observed::new(&informers);
+    let observed = Observed::new(&Informers::new(client));
     let progress = Arc::new(Progress::new(config.sync_period));
     let metrics = Arc::new(Metrics::default());
     let health = async {
@@ -55,13 +55,7 @@ pub async fn run(config: Config, client: kube::Client, shutdown: CancellationTok
         sync::run(&config, observed.clone(), progress.clone(), metrics.clone(), shutdown.clone()).await;
         anyhow::Ok(())
     };
-    let names = async {
-        if let Some(dns) = &config.dns {
-            dns::run(dns, &config, client.clone(), &informers, observed.clone(), shutdown.clone()).await;
-        }
-        Ok(())
-    };
-    tokio::try_join!(health, numbers, rules, names)?;
+    tokio::try_join!(health, numbers, rules)?;
     Ok(())
 }
 

@@ -42,14 +42,6 @@ struct Flags {
     nodeport_addresses: Vec<Ipv4Net>,
     #[arg(long)]
     masquerade_all: bool,
-    /// The cluster IP of the DNS that this proxy serves; "" for none.
-    #[arg(long)]
-    cluster_dns: Option<String>,
-    #[arg(long)]
-    cluster_domain: Option<String>,
-    /// Where the servers are named that know all names outside of the cluster.
-    #[arg(long)]
-    resolv_conf: Option<PathBuf>,
     /// Remove all rules and routes, and end.
     #[arg(long)]
     cleanup: bool,
@@ -92,18 +84,5 @@ fn config(flags: &Flags, file: &KubeProxyConfiguration) -> anyhow::Result<Config
     }
     config.node_port_addresses.extend(&flags.nodeport_addresses);
     config.masquerade_all |= flags.masquerade_all;
-    config.dns = dns(flags)?;
     Ok(config)
-}
-
-fn dns(flags: &Flags) -> anyhow::Result<Option<proxy::dns::Config>> {
-    let mut dns = proxy::dns::Config::default();
-    match flags.cluster_dns.as_deref() {
-        Some("") => return Ok(None),
-        Some(address) => dns.cluster_ip = address.parse().context("--cluster-dns")?,
-        None => {}
-    }
-    dns.domain = flags.cluster_domain.clone().unwrap_or(dns.domain);
-    dns.resolv_conf = flags.resolv_conf.clone().unwrap_or(dns.resolv_conf);
-    Ok(Some(dns))
 }

@@ -19,13 +19,14 @@ use crate::{layout::Layout, settings::Settings};
 const RENEW_BELOW: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The users that have a kubeconfig, by the file's name.
-fn users(settings: &Settings) -> Vec<(&'static str, Identity)> {
+pub fn users(settings: &Settings) -> Vec<(&'static str, Identity)> {
     vec![
         ("admin", Identity::admin()),
         ("scheduler", Identity::new("system:kube-scheduler", &[])),
         ("controller-manager", Identity::new("system:kube-controller-manager", &[])),
         ("kubelet", Identity::node(&settings.node_name)),
         ("proxy", Identity::new("system:kube-proxy", &[])),
+        ("dns", Identity::new("skiff:dns", &[])),
     ]
 }
 

@@ -22,7 +22,9 @@ use crate::{
 pub fn names(shape: Shape) -> &'static [&'static str] {
     match shape {
         Shape::One => &["containerd", "skiff"],
-        Shape::Separate => &["containerd", "etcd", "apiserver", "controller-manager", "scheduler", "kubelet", "proxy"],
+        Shape::Separate => {
+            &["containerd", "etcd", "apiserver", "controller-manager", "scheduler", "kubelet", "proxy", "dns"]
+        }
     }
 }
 
@@ -39,6 +41,7 @@ pub fn start(layout: &Layout, settings: &Settings, name: &'static str) -> anyhow
         "scheduler" => (own_program("skiff-scheduler")?, scheduler_arguments(layout)),
         "kubelet" => (own_program("skiff-kubelet")?, kubelet_arguments(layout, settings)?),
         "proxy" => (own_program("skiff-proxy")?, proxy_arguments(layout, settings)?),
+        "dns" => (own_program("skiff-dns")?, dns_arguments(layout, settings)),
         "skiff" => (own_program("skiff")?, vec!["serve".into(), option("name", &layout.cluster)]),
         _ => anyhow::bail!("no process is called {name}"),
     };
@@ -157,8 +160,17 @@ fn proxy_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<O
         path_option("config", write_proxy_configuration(layout, settings)?),
         option("hostname-override", &settings.node_name),
         option("service-cluster-ip-range", settings.service_cidr),
-        option("cluster-dns", settings.dns_address()),
     ])
+}
+
+fn dns_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> {
+    vec![
+        path_option("kubeconfig", layout.kubeconfig("dns")),
+        option("hostname-override", &settings.node_name),
+        option("cluster-cidr", settings.cluster_cidr),
+        option("service-cluster-ip-range", settings.service_cidr),
+        option("cluster-dns", settings.dns_address()),
+    ]
 }
 
 /// Writes the kubelet's configuration file.
@@ -212,14 +224,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_proxy_is_told_a_range_of_services_that_is_not_the_usual_one() {
+    fn proxy_and_dns_are_told_a_range_of_services_that_is_not_the_usual_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let layout = Layout { cluster: "t".into(), config: path("etc"), state: path("var"), run: path("run") };
         std::fs::create_dir_all(&layout.config).unwrap();
         let settings = Settings { service_cidr: "10.97.0.0/16".parse().unwrap(), ..Settings::default() };
-        let arguments = proxy_arguments(&layout, &settings).unwrap();
-        for wanted in ["--service-cluster-ip-range=10.97.0.0/16", "--cluster-dns=10.97.0.10"] {
+        let (proxy, dns) = (proxy_arguments(&layout, &settings).unwrap(), dns_arguments(&layout, &settings));
+        let range = "--service-cluster-ip-range=10.97.0.0/16";
+        for (arguments, wanted) in [(&proxy, range), (&dns, range), (&dns, "--cluster-dns=10.97.0.10")] {
             assert!(arguments.contains(&wanted.into()), "{wanted} is not in {arguments:?}");
         }
     }

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use ipnet::Ipv4Net;
+pub use proxy::config::{CLUSTER_CIDR, SERVICE_CIDR};
 use serde::{Deserialize, Serialize};
 
 /// One process with an embedded store, or a process for each component, and etcd.
@@ -32,10 +33,8 @@ pub struct Settings {
     pub service_cidr: Ipv4Net,
 }
 
-/// The API server's port, and where pods and Services get their addresses from, unless flags say otherwise.
+/// The API server's port, unless a flag says otherwise.
 pub const API_PORT: u16 = 6443;
-pub const CLUSTER_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16);
-pub const SERVICE_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16);
 
 impl Default for Settings {
     /// A cluster that nobody chose anything for, on a node that has no name yet.

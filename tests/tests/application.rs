@@ -8,17 +8,18 @@
 
 use std::{
     collections::BTreeMap,
-    env,
+    env, fs,
     net::{Ipv4Addr, SocketAddr},
     process::Command,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::Value;
+use skiff::settings::Shape;
 use tests::{
     application::{
-        cluster::{Cluster, Shape, kill_9},
+        cluster::{Cluster, kill_9},
         images, machine, part,
         registry::Registry,
         requests::{Report, Running, ask},
@@ -32,7 +33,7 @@ use tests::{
 const OUTSIDE_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 20);
 /// What kubectl waits for at most, on a slow machine.
 const PATIENCE: &str = "--timeout=180s";
-/// How long what nothing announces may take: rules in the kernel, what is left of a pod on its host.
+/// How long what nothing announces may take.
 const SETTLES: Duration = Duration::from_secs(60);
 
 #[test]
@@ -110,7 +111,7 @@ impl Application {
         let name = if shape == Shape::Separate { "app-separate" } else { "app-one" };
         let cluster = Cluster::new(name, shape, NODE_ADDRESS, folder.path());
         cluster.delete()?; // of a run that was interrupted
-        let pristine = Scan::take(name)?;
+        let pristine = Scan::take(&cluster.layout)?;
         println!("{:>6.1} s  images are in the registry", began.elapsed().as_secs_f64());
         Ok(Application { outside: Some(outside), cluster, registry, _folder: folder, pristine, idle: None, began })
     }
@@ -146,7 +147,7 @@ impl Application {
 // The steps, in their order.
 impl Application {
     fn up(&mut self) -> anyhow::Result<()> {
-        self.registry.mirror_docker_hub(&self.cluster.config_folder().join("certs.d"))?;
+        self.registry.mirror_docker_hub(&self.cluster.layout.config.join("certs.d"))?;
         self.cluster.up()?;
         self.kubectl(&format!("wait {PATIENCE} --for=condition=Ready node/n1"))?;
         Ok(())
@@ -161,7 +162,7 @@ impl Application {
         self.kubectl(&format!("wait {PATIENCE} --for=jsonpath={{.status.phase}}=Succeeded pod/warm"))?;
         self.kubectl("delete pod warm")?;
         self.until_no_pod_is_on_the_host()?;
-        self.idle = Some(Scan::take(&self.cluster.name)?);
+        self.idle = Some(Scan::take(&self.cluster.layout)?);
         Ok(())
     }
 
@@ -242,12 +243,7 @@ impl Application {
             return Ok(()); // it has a test of its own: one process is no part of this one
         }
         let before = self.containers()?;
-        let (proxy, others): (Vec<&str>, Vec<&str>) =
-            self.cluster.processes().iter().partition(|name| **name == "proxy");
-        // The backend looks its database up by name for every answer of `/`.
-        self.kill_under_requests(&others, &["/name", "/"])?;
-        // The cluster's DNS is part of the proxy: without it nobody finds a name, but every connection still arrives.
-        self.kill_under_requests(&proxy, &["/name"])?;
+        self.kill_under_requests()?;
         self.kubectl(&format!("wait {PATIENCE} --for=condition=Ready pod --all"))?;
         let after = self.containers()?;
         ensure!(before == after, "containers were restarted: {before:?} became {after:?}");
@@ -257,11 +253,10 @@ impl Application {
     fn connections_spread_evenly(&mut self) -> anyhow::Result<()> {
         self.kubectl("scale deployment backend --replicas=5")?;
         self.kubectl(&format!("rollout status {PATIENCE} deployment/backend"))?;
-        let deadline = Instant::now() + SETTLES;
-        // Nothing announces that the last of them is in the kernel's rules.
-        while self.from_pod("http://backend/name", "--requests=50")?.report()?.answers.len() < 5 {
-            ensure!(Instant::now() < deadline, "five backends are Ready, not all are reached");
-        }
+        until("all five backends are reached", || {
+            let answers = self.from_pod("http://backend/name", "--requests=50")?.report()?.answers;
+            Ok((answers.len() < 5).then(|| format!("only {answers:?} answer")))
+        })?;
         let report = self.from_pod("http://backend/name", "--requests=1000")?.report()?;
         report.no_failure("from the pod")?;
         println!("          {:?}", report.answers.values().collect::<Vec<_>>());
@@ -368,23 +363,27 @@ impl Application {
 
 // What the steps have in common.
 impl Application {
-    /// Kills processes of ours one after the other and starts each again, while clients outside ask the load balancer
-    /// for `paths` on new and on kept connections. No request may fail.
-    fn kill_under_requests(&self, processes: &[&str], paths: &[&str]) -> anyhow::Result<()> {
+    /// Kills the processes one after the other and starts each again, twice, while clients outside ask the load balancer on
+    /// new and on kept connections: from before the first is killed until after the last runs again.
+    fn kill_under_requests(&self) -> anyhow::Result<()> {
         let mut clients = Vec::new();
-        for path in paths {
+        // The backend looks its database up by name for every answer of `/`.
+        for path in ["/name", "/"] {
             for connections in ["new", "kept"] {
-                let flags = format!("--requests=500 --every-ms=20 --connections={connections}");
+                let flags = format!("--until-eof --every-ms=5 --connections={connections}");
                 clients.push(self.from_outside(&format!("http://{NODE_ADDRESS}{path}"), &flags)?);
             }
         }
-        for process in processes {
+        for process in self.cluster.processes().iter().chain(self.cluster.processes()) {
             self.cluster.kill(process)?;
             self.cluster.up().with_context(|| format!("after {process} was killed"))?;
         }
         for client in clients {
             let name = client.name.clone();
-            client.report()?.no_failure(&name).with_context(|| format!("while {processes:?} were killed"))?;
+            let report = client.report()?;
+            println!("          {name}: {} requests, {} failed", report.requests, report.failures.len());
+            report.no_failure(&name)?;
+            ensure!(report.requests > 100, "{name}: only {} requests", report.requests);
         }
         Ok(())
     }
@@ -411,15 +410,10 @@ impl Application {
 
     /// Waits until the load balancer answers; a database that starts has no probe that would announce it.
     fn until_answered(&self, path: &str) -> anyhow::Result<()> {
-        let deadline = Instant::now() + SETTLES;
-        loop {
-            let answer = ask(self.balancer(), "GET", path, "");
-            match answer {
-                Ok((200, _)) => return Ok(()),
-                _ if Instant::now() > deadline => bail!("no answer to {path}: {answer:?}"),
-                _ => std::thread::sleep(Duration::from_millis(100)),
-            }
-        }
+        until("the load balancer answers", || match ask(self.balancer(), "GET", path, "") {
+            Ok((200, _)) => Ok(None),
+            answer => Ok(Some(format!("{path}: {answer:?}"))),
+        })
     }
 
     fn rows_are(&self, expected: &[&str]) -> anyhow::Result<()> {
@@ -479,7 +473,7 @@ impl Application {
     fn with_token(&self, token: &str, arguments: &str) -> anyhow::Result<Result<String, String>> {
         let config = self.get_config()?;
         let server = config["clusters"][0]["cluster"]["server"].as_str().context("no server")?.to_owned();
-        let authority = self.cluster.config_folder().join("pki/ca.crt");
+        let authority = self.cluster.layout.config.join("pki/ca.crt");
         let mut command = Command::new(part("kubectl-1.35"));
         command.args(["--kubeconfig", "/dev/null", "--server", &server, "--token", token]);
         command.arg("--certificate-authority").arg(authority).args(arguments.split(' '));
@@ -510,26 +504,28 @@ impl Application {
 
     /// A pod leaves the API before the last of it leaves the host, and nothing announces that.
     fn until_no_pod_is_on_the_host(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + SETTLES;
-        loop {
-            let left: Vec<_> = std::fs::read_dir(self.cluster.pods_folder())?.flatten().collect();
-            if left.is_empty() {
-                return Ok(());
-            }
-            ensure!(Instant::now() < deadline, "pods are left on the host: {left:?}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let pods = self.cluster.layout.kubelet_root().join("pods");
+        until("no pod is on the host", || {
+            let left: Vec<_> = fs::read_dir(&pods)?.flatten().collect();
+            Ok((!left.is_empty()).then(|| format!("{left:?}")))
+        })
     }
 
     /// The kernel doesn't announce what is gone, and pods leave the API before the last of them leaves the host.
     fn until_scan_equals(&self, expected: &Scan) -> anyhow::Result<()> {
-        let deadline = Instant::now() + SETTLES;
-        loop {
-            let Some(difference) = expected.difference(&Scan::take(&self.cluster.name)?) else { return Ok(()) };
-            ensure!(Instant::now() < deadline, "the host is not as before:\n{difference}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        until("the host is as before", || Ok(expected.difference(&Scan::take(&self.cluster.layout)?)))
     }
+}
+
+/// Waits for what nothing announces: rules in the kernel, what is left of a pod on its host. `missing` says what is
+/// not so yet.
+fn until(what: &str, mut missing: impl FnMut() -> anyhow::Result<Option<String>>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + SETTLES;
+    while let Some(missing) = missing()? {
+        ensure!(Instant::now() < deadline, "after {} s it is not so that {what}: {missing}", SETTLES.as_secs());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 /// A second machine beside the node, on its network.

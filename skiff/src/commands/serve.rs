@@ -99,10 +99,15 @@ fn start_components(
     let mut config = proxy::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;
     config.service_cidr = settings.service_cidr;
-    let dns = proxy::dns::Config { cluster_ip: settings.dns_address(), ..proxy::dns::Config::default() };
-    config.dns = Some(dns);
     let client = mount.client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
     start("proxy", Box::pin(proxy::run(config, client, shutdown.clone())));
+
+    let mut config = proxy::dns::Config::new(&settings.node_name);
+    config.cluster_cidr = settings.cluster_cidr;
+    config.service_cidr = settings.service_cidr;
+    config.cluster_ip = settings.dns_address();
+    let client = mount.client(UserInfo::new("skiff:dns", &[]), "skiff-dns");
+    start("dns", Box::pin(proxy::dns::run(config, client, || (), shutdown.clone())));
     Ok(())
 }
 

@@ -66,7 +66,7 @@ pub async fn run(layout: &Layout, flags: &Flags) -> anyhow::Result<bool> {
         cluster: layout.cluster.clone(),
         processes: parts::names(settings.shape).iter().map(|name| look_at(layout, name)).collect(),
         node: node(layout, &settings).await,
-        certificates: certificates(layout, Timestamp::now())?,
+        certificates: certificates(layout, &settings, Timestamp::now())?,
     };
     match flags.output {
         Some(_) => println!("{:#}", serde_json::to_value(&report)?),
@@ -103,13 +103,13 @@ async fn get_node(layout: &Layout, settings: &Settings) -> anyhow::Result<Node> 
 }
 
 /// Every certificate of the cluster, in files and in kubeconfigs, the first to expire first.
-fn certificates(layout: &Layout, now: Timestamp) -> anyhow::Result<Vec<Certificate>> {
+fn certificates(layout: &Layout, settings: &Settings, now: Timestamp) -> anyhow::Result<Vec<Certificate>> {
     let pki = ClusterPki::at(layout.pki());
     let mut found = Vec::new();
     for name in pki.certificates()? {
         found.push((name.clone(), inspect(&pki.path(&name))?.not_after));
     }
-    for user in ["admin", "scheduler", "controller-manager", "kubelet", "proxy"] {
+    for (user, _) in credentials::users(settings) {
         let text = fs::read_to_string(layout.kubeconfig(user)).unwrap_or_default();
         found.extend(credentials::expiry(&text).map(|end| (format!("{user}.conf"), end)));
     }

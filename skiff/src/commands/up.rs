@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  skiff up                 one process, embedded store\n  \
-                        skiff up --separate      five processes and etcd\n  skiff up --name lab      a second cluster")]
+                        skiff up --separate      a process for each component, and etcd\n  skiff up --name lab      a second cluster")]
 pub struct Flags {
     /// A process for each component and etcd, instead of one process with an embedded store.
     #[arg(long)]

@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
+use skiff::{layout::Layout, process, settings::Shape};
 
 use super::{part, workspace};
 use crate::rig::program::program;
@@ -27,16 +28,8 @@ const PROGRAMS: [&str; 7] = [
     "skiff-pause.static",
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// Five processes and etcd.
-    Separate,
-    /// One process with the embedded store.
-    One,
-}
-
 pub struct Cluster {
-    pub name: String,
+    pub layout: Layout,
     pub shape: Shape,
     pub node_address: Ipv4Addr,
     folder: PathBuf,
@@ -47,7 +40,8 @@ impl Cluster {
     /// A cluster that is not started yet. `folder` takes the kubeconfig.
     pub fn new(name: &str, shape: Shape, node_address: Ipv4Addr, folder: &Path) -> Cluster {
         let [skiff, ..] = PROGRAMS.map(program);
-        Cluster { name: name.into(), shape, node_address, folder: folder.into(), skiff }
+        let layout = Layout::of(name).expect("a name for a cluster");
+        Cluster { layout, shape, node_address, folder: folder.into(), skiff }
     }
 
     /// `skiff up`: starts whatever of it doesn't run.
@@ -73,7 +67,7 @@ impl Cluster {
 
     fn skiff(&self, arguments: &[&str]) -> anyhow::Result<()> {
         let mut command = Command::new(&self.skiff);
-        command.args(["--name", &self.name]).args(arguments);
+        command.args(["--name", &self.layout.cluster]).args(arguments);
         command.env("KUBECONFIG", self.kubeconfig()).env("HOME", &self.folder);
         let status = command.status().context("skiff")?;
         ensure!(status.success(), "skiff {} failed", arguments.join(" "));
@@ -84,23 +78,6 @@ impl Cluster {
         self.folder.join("kubeconfig")
     }
 
-    pub fn config_folder(&self) -> PathBuf {
-        Path::new("/etc").join(format!("skiff-{}", self.name))
-    }
-
-    fn run_folder(&self) -> PathBuf {
-        Path::new("/run").join(format!("skiff-{}", self.name))
-    }
-
-    /// Where the kubelet keeps what pods need on the host.
-    pub fn pods_folder(&self) -> PathBuf {
-        Path::new("/var/lib").join(format!("skiff-{}", self.name)).join("kubelet/pods")
-    }
-
-    fn log_folder(&self) -> PathBuf {
-        Path::new("/var/lib").join(format!("skiff-{}", self.name)).join("logs")
-    }
-
     /// The processes that are ours, not etcd and containerd.
     pub fn processes(&self) -> &'static [&'static str] {
         match self.shape {
@@ -109,15 +86,13 @@ impl Cluster {
         }
     }
 
-    /// kill -9.
+    /// kill -9 of a process of the cluster.
     ///
     /// # Errors
     /// There is no such process.
     pub fn kill(&self, process: &str) -> anyhow::Result<()> {
-        let file = self.run_folder().join(format!("{process}.process"));
-        let text = fs::read(&file).with_context(|| file.display().to_string())?;
-        let running: Value = serde_json::from_slice(&text)?;
-        kill_9(running["pid"].as_u64().context("a process file names the process")?)
+        let running = process::find(&self.layout, process).with_context(|| format!("{process} doesn't run"))?;
+        kill_9(running.pid.try_into()?)
     }
 
     /// The process id, on the host, of a running container.
@@ -126,7 +101,7 @@ impl Cluster {
     /// containerd doesn't know it.
     pub fn container_process(&self, container_id: &str) -> anyhow::Result<u64> {
         let mut command = Command::new("ctr");
-        command.arg("--address").arg(self.run_folder().join("containerd.sock"));
+        command.arg("--address").arg(self.layout.containerd_socket());
         let listed = command.args(["--namespace", "k8s.io", "tasks", "list"]).output()?;
         let listed = String::from_utf8(listed.stdout)?;
         let line = listed.lines().find(|line| line.starts_with(container_id));
@@ -183,14 +158,14 @@ impl Cluster {
         }
         text += &shown(Command::new("iptables-save").arg("-c"));
         text += &shown(Command::new("ip").args(["-4", "route"]));
-        let mut logs: Vec<PathBuf> = fs::read_dir(self.log_folder())
+        let mut logs: Vec<PathBuf> = fs::read_dir(self.layout.state.join("logs"))
             .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
             .unwrap_or_default();
         logs.sort();
         for log in logs {
             text += &format!("\n== {}\n{}\n", log.display(), tail(&log, 400));
         }
-        let file = workspace().join("target").join(format!("application-{}.txt", self.name));
+        let file = workspace().join("target").join(format!("application-{}.txt", self.layout.cluster));
         let _ = fs::write(&file, text);
         file
     }

@@ -43,12 +43,12 @@ impl Running {
     /// # Errors
     /// It can't be started.
     pub fn start(name: &str, mut command: Command) -> anyhow::Result<Running> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let process = command.spawn().with_context(|| format!("{command:?}"))?;
         Ok(Running { name: name.to_owned(), process })
     }
 
-    /// Waits for the last answer.
+    /// Waits for the last answer; ends the standard input, which some clients wait for.
     ///
     /// # Errors
     /// The client itself failed.

@@ -10,7 +10,8 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use skiff::layout::Layout;
 
 /// Each kind of trace, and all of that kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,26 +25,21 @@ impl Scan {
     ///
     /// # Errors
     /// Something can't be read.
-    pub fn take(cluster: &str) -> anyhow::Result<Scan> {
-        let folder = format!("skiff-{cluster}");
+    pub fn take(cluster: &Layout) -> anyhow::Result<Scan> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let mounts = mounts.lines().filter_map(|line| line.split(' ').nth(4)).map(str::to_owned).collect();
         let mut files = BTreeSet::new();
-        for root in ["/etc", "/run"] {
-            let path = Path::new(root).join(&folder);
-            if path.exists() {
-                files.insert(path.display().to_string());
-            }
+        for folder in [&cluster.config, &cluster.run].into_iter().filter(|folder| folder.exists()) {
+            files.insert(folder.display().to_string());
         }
-        let state = Path::new("/var/lib").join(&folder);
-        list_files(&state, &state, &mut files)?;
+        list_files(&cluster.state, &cluster.state, &mut files)?;
         Ok(Scan(BTreeMap::from([
             ("mounts", mounts),
             ("network namespaces", names_in("/run/netns")?),
             ("links", lines("ip", &["-o", "link", "show"])?.iter().map(|line| link_name(line)).collect()),
             ("addresses", lines("ip", &["-o", "-4", "address", "show"])?),
             ("routes", lines("ip", &["-4", "route", "show", "table", "all"])?),
-            ("cgroups", cgroups(&folder)?),
+            ("cgroups", cgroups(&cluster.cgroup_root())?),
             ("iptables-save", rules()?),
             ("files", files),
         ])))
@@ -78,6 +74,7 @@ fn link_name(line: &str) -> String {
 /// with nothing in them come into being when any rule of their table is first set, and do nothing.
 fn rules() -> anyhow::Result<BTreeSet<String>> {
     let output = Command::new("iptables-save").output().context("iptables-save")?;
+    ensure!(output.status.success(), "iptables-save: {}", String::from_utf8_lossy(&output.stderr));
     let mut table = String::new();
     let mut found = BTreeSet::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
@@ -100,7 +97,8 @@ fn names_in(folder: &str) -> anyhow::Result<BTreeSet<String>> {
 }
 
 /// The cgroups of the cluster, in every hierarchy.
-fn cgroups(folder: &str) -> anyhow::Result<BTreeSet<String>> {
+fn cgroups(root: &str) -> anyhow::Result<BTreeSet<String>> {
+    let name = root.trim_start_matches('/');
     let mut found = BTreeSet::new();
     let mut open = vec![Path::new("/sys/fs/cgroup").to_owned()];
     while let Some(path) = open.pop() {
@@ -110,7 +108,7 @@ fn cgroups(folder: &str) -> anyhow::Result<BTreeSet<String>> {
             // A link to another hierarchy would be seen twice.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let path = entry.path();
-                if path.components().any(|part| part.as_os_str().to_string_lossy().contains(folder)) {
+                if path.components().any(|part| part.as_os_str() == name) {
                     found.insert(path.display().to_string());
                 }
                 open.push(path);

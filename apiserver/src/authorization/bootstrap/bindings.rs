@@ -60,7 +60,7 @@ pub(super) const BINDINGS: &[Binding] = &[
         role: "system:kubelet-api-admin",
         subjects: &[User("kube-apiserver-kubelet-client")],
     },
-    bind("skiff:proxy", &[User("system:kube-proxy")]),
-    Binding { namespace: "kube-system", ..bind("skiff:proxy-dns", &[User("system:kube-proxy")]) },
+    bind("skiff:dns", &[User("skiff:dns")]),
+    Binding { namespace: "kube-system", ..bind("skiff:dns-publisher", &[User("skiff:dns")]) },
     bind("skiff:apiserver", &[User("system:apiserver")]),
 ];

@@ -193,17 +193,19 @@ pub(super) const ROLES: &[Role] = &[
             on("list watch", "discovery.k8s.io", "endpointslices"),
         ],
     ),
-    // skiff's own: the proxy has three modules, and two of them need more than upstream's proxy. Network policies select
-    // pods by the labels of pods and namespaces; the resolver answers for pods.
+    // skiff's own: the DNS of each node answers for Services, and only for namespaces that exist.
     role(
-        "skiff:proxy",
-        &[on("list watch", "core", "namespaces pods"), on("list watch", "networking.k8s.io", "networkpolicies")],
+        "skiff:dns",
+        &[
+            on("list watch", "core", "namespaces nodes services"),
+            on("list watch", "discovery.k8s.io", "endpointslices"),
+        ],
     ),
-    // skiff's own: each node's proxy says where the cluster's DNS is on its node.
+    // skiff's own: and it says where it is.
     Role {
         namespace: "kube-system",
         ..role(
-            "skiff:proxy-dns",
+            "skiff:dns-publisher",
             &[on("create", "core", "services"), on("create delete patch", "discovery.k8s.io", "endpointslices")],
         )
     },

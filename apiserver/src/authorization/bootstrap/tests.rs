@@ -17,6 +17,7 @@ fn components() -> Vec<UserInfo> {
         UserInfo::new("system:kube-controller-manager", &[]),
         UserInfo::new("system:kube-scheduler", &[]),
         UserInfo::new("system:kube-proxy", &[]),
+        UserInfo::new("skiff:dns", &[]),
         UserInfo::new("kube-apiserver-kubelet-client", &[]),
         UserInfo::new("system:node:n1", &["system:nodes"]),
     ];

@@ -8,8 +8,9 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future,
+    future, io,
     net::IpAddr,
+    thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,6 +38,9 @@ struct Flags {
     url: Option<Uri>,
     #[arg(long, default_value_t = 1)]
     requests: u64,
+    /// Requests until the standard input ends, instead of a number of them.
+    #[arg(long, conflicts_with = "requests")]
+    until_eof: bool,
     /// One request begins each so many milliseconds, unless the one before is not answered yet.
     #[arg(long, default_value_t = 0)]
     every_ms: u64,
@@ -84,7 +88,10 @@ async fn run(client: &mut Client, flags: &Flags) -> serde_json::Value {
     let mut failures = Vec::new();
     let mut ticks = interval(Duration::from_millis(flags.every_ms.max(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    for request in 1..=flags.requests {
+    let told = flags.until_eof.then(|| thread::spawn(|| io::copy(&mut io::stdin(), &mut io::sink())));
+    let mut request = 0;
+    while told.as_ref().map_or(request < flags.requests, |told| !told.is_finished()) {
+        request += 1;
         if flags.every_ms > 0 {
             ticks.tick().await;
         }
@@ -97,7 +104,7 @@ async fn run(client: &mut Client, flags: &Flags) -> serde_json::Value {
             }
         }
     }
-    json!({"requests": flags.requests, "answers": answers, "failures": failures, "connections": client.connections})
+    json!({"requests": request, "answers": answers, "failures": failures, "connections": client.connections})
 }
 
 fn unix_ms() -> u128 {
