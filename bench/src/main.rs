@@ -1,1 +1,156 @@
-fn main() {}
+//! Measures skiff. Each command prints one JSON line: rates, and beside them the server's CPU per operation.
+//!
+//! A command starts the release build of what it measures in a network namespace of its own, with TLS, authentication,
+//! RBAC, admission and fsync on, and takes everything away again. docs/performance.md says what the figures mean.
+//!
+//! Upstream: test/integration/scheduler_perf, perf-tests/clusterloader2
+//! Left out: a run against another server; scheduling and the proxy's rules, which have no command yet.
+
+mod cluster;
+mod connection;
+mod load;
+mod memory;
+mod pods;
+mod reads;
+mod server;
+mod start;
+mod usage;
+mod watches;
+mod writes;
+
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value;
+use tests::rig::Namespace;
+
+/// Measures skiff; run it from a release build, on an otherwise idle machine.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skiff-bench",
+    after_help = "Examples:\n  skiff-bench create --count 5000\n  skiff-bench list --pods 10000\n  \
+                  skiff-bench cluster --separate\n  skiff-bench all | tee figures.jsonl"
+)]
+struct Flags {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Pods created per second.
+    Create(Load),
+    /// Pods patched per second.
+    Patch(Load),
+    /// Pods read per second.
+    Get(Load),
+    /// How long a list of all pods takes.
+    List(List),
+    /// Watch events delivered per second.
+    Watch(Watch),
+    /// From the start of the API server until it is ready: empty, and with pods in its store.
+    Start(Start),
+    /// Memory of the API server: idle, per pod, per idle watch.
+    Memory(Memory),
+    /// From `skiff up` to a Ready node; memory and CPU of an idle cluster.
+    Cluster(Cluster),
+    /// Every command with its usual size.
+    All,
+}
+
+#[derive(Debug, Args)]
+struct Load {
+    #[arg(long, default_value_t = 5000)]
+    count: usize,
+    /// Requests under way at once.
+    #[arg(long, default_value_t = 64)]
+    clients: usize,
+    /// HTTP/2 connections that they share.
+    #[arg(long, default_value_t = 4)]
+    connections: usize,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    #[arg(long, default_value_t = 10_000)]
+    pods: usize,
+    #[arg(long, default_value_t = 10)]
+    times: usize,
+    /// Lists under way at once.
+    #[arg(long, default_value_t = 1)]
+    parallel: usize,
+}
+
+#[derive(Debug, Args)]
+struct Watch {
+    #[arg(long, default_value_t = 1000)]
+    watchers: usize,
+    #[arg(long, default_value_t = 50)]
+    connections: usize,
+    #[arg(long, default_value_t = 500)]
+    events: usize,
+    /// Writers of the events.
+    #[arg(long, default_value_t = 4)]
+    writers: usize,
+}
+
+#[derive(Debug, Args)]
+struct Start {
+    #[arg(long, default_value_t = 10_000)]
+    pods: usize,
+    #[arg(long, default_value_t = 5)]
+    times: usize,
+}
+
+#[derive(Debug, Args)]
+struct Memory {
+    #[arg(long, default_value_t = 10_000)]
+    pods: usize,
+    #[arg(long, default_value_t = 10_000)]
+    watches: usize,
+}
+
+#[derive(Debug, Args)]
+struct Cluster {
+    /// A process for each component and etcd.
+    #[arg(long)]
+    separate: bool,
+    /// How long the idle cluster is looked at.
+    #[arg(long, default_value_t = 30)]
+    idle_seconds: u64,
+}
+
+fn main() -> anyhow::Result<()> {
+    let flags = Flags::parse();
+    Namespace::new().run(async |_| run(flags.command).await)
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    let usual = |count| Load { count, clients: 64, connections: 4 };
+    match command {
+        Command::Create(load) => print(writes::create(&load).await?),
+        Command::Patch(load) => print(writes::patch(&load).await?),
+        Command::Get(load) => print(reads::get(&load).await?),
+        Command::List(list) => print(reads::list(&list).await?),
+        Command::Watch(watch) => print(watches::fan_out(&watch).await?),
+        Command::Start(start) => print(start::ready(&start).await?),
+        Command::Memory(memory) => print(memory::resident(&memory).await?),
+        Command::Cluster(cluster) => print(cluster::up(&cluster).await?),
+        Command::All => {
+            print(start::ready(&Start { pods: 10_000, times: 5 }).await?);
+            print(writes::create(&usual(5000)).await?);
+            print(writes::create(&Load { count: 300, clients: 1, connections: 1 }).await?);
+            print(writes::patch(&usual(5000)).await?);
+            print(reads::get(&usual(20_000)).await?);
+            print(reads::list(&List { pods: 10_000, times: 10, parallel: 1 }).await?);
+            print(reads::list(&List { pods: 10_000, times: 4, parallel: 8 }).await?);
+            print(watches::fan_out(&Watch { watchers: 1000, connections: 50, events: 500, writers: 4 }).await?);
+            print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
+            print(cluster::up(&Cluster { separate: false, idle_seconds: 30 }).await?);
+            print(cluster::up(&Cluster { separate: true, idle_seconds: 30 }).await?);
+        }
+    }
+    Ok(())
+}
+
+fn print(figures: Value) {
+    println!("{figures}");
+}

@@ -79,3 +79,29 @@ impl Controller for LocalPathClass {
         plan(input)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::test_world::{World, in_words, object, settle};
+
+    #[test]
+    fn a_cluster_without_a_class_gets_one_default_and_no_more() {
+        let mut world = World::default();
+        let plan = |world: &World| plan(&Input { classes: world.all::<StorageClass>().len() });
+        assert_eq!(in_words(&plan(&world)), "create StorageClass local-path");
+        settle(&mut world, plan);
+        let classes = world.all::<StorageClass>();
+        let annotations = classes[0].metadata.annotations.as_ref().unwrap();
+        assert_eq!((classes.len(), annotations[IS_DEFAULT].as_str()), (1, "true"));
+    }
+
+    #[test]
+    fn a_class_of_the_users_own_is_enough() {
+        let theirs = object::<StorageClass>(json!({"metadata": {"name": "fast"}, "provisioner": "example.com/fast"}));
+        let mut world = World::default().with(&theirs);
+        assert_eq!(settle(&mut world, |world| plan(&Input { classes: world.all::<StorageClass>().len() })), 0);
+    }
+}

@@ -256,3 +256,6 @@ impl Controller for Releaser {
         plan_release(input)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! A world of objects for decision tests: a plan is read as English, applied, and planned again.
 //!
 //! Upstream: client-go/kubernetes/fake
-//! Left out: the API server's own rules. What they do to a plan is tested against the API server itself
-//! (tests/tests/controllers.rs).
+//! Left out: the API server's own rules. What they do to a plan is tested on a real cluster
+//! (tests/tests/application.rs).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! `skiff-kubelet`: the kubelet as a process of its own.
+//!
+//! Upstream: cmd/kubelet/kubelet.go
 
 use std::net::IpAddr;
 use std::path::PathBuf;

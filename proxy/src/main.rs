@@ -1,4 +1,6 @@
 //! The proxy as a process of its own, with upstream's flags.
+//!
+//! Upstream: cmd/kube-proxy/proxy.go
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! The scheduler as a process of its own, with upstream's flags.
+//!
+//! Upstream: cmd/kube-scheduler/scheduler.go
 
 use std::net::IpAddr;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! The commands of `skiff`, a file each.
+//!
+//! Upstream: cmd/kubeadm/app/cmd
 
 pub mod delete;
 pub mod doctor;

@@ -1,4 +1,7 @@
 //! Key and certificate files: keys readable by their owner only, whole or not there at all.
+//!
+//! Upstream: keyutil and certutil of client-go/util
+//! Left out: nothing
 
 use std::{
     fs::{self, OpenOptions},

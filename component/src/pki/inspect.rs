@@ -1,4 +1,7 @@
 //! Reads what a certificate says: who, for which names, until when.
+//!
+//! Upstream: cmd/kubeadm/app/phases/certs/renewal/expiration.go
+//! Left out: the names of the issuer
 
 use std::{net::IpAddr, path::Path};
 

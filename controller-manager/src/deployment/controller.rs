@@ -1,4 +1,6 @@
 //! What wakes a Deployment, and what is gathered for its plan.
+//!
+//! Upstream: pkg/controller/deployment/deployment_controller.go
 
 use client::{Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use jiff::Timestamp;

@@ -1,4 +1,7 @@
 //! What wakes the collector for an object, and how its owners and dependents are found.
+//!
+//! Upstream: pkg/controller/garbagecollector/graph_builder.go
+//! Left out: the graph of all objects: owners are looked up when they matter
 
 use std::collections::VecDeque;
 use std::fmt;

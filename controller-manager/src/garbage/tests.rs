@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
 use super::{Input, Item, OwnerState, plan};
-use crate::test_world::object;
+use crate::actions::Plan;
+use crate::test_world::{World, object, settle};
 
 /// A pod of that name, with more metadata.
 fn item(name: &str, metadata: Value) -> Item {
@@ -99,4 +100,47 @@ fn a_circle_of_waiting_objects_is_broken() {
             patch Pod default/d {"metadata":{"ownerReferences":[{"apiVersion":"v1","blockOwnerDeletion":false,"kind":"Pod","name":"a","uid":"uid-of-a"}],"resourceVersion":null}}
             delete Pod default/d after its dependents"#]],
     );
+}
+
+#[test]
+fn owner_and_dependents_are_collected_and_then_there_is_rest() {
+    // `a` waits for its dependent `d`; `lost` names an owner that never was.
+    let pod = |name: &str, metadata: Value| -> Pod {
+        let item = item(name, metadata);
+        object(json!({"metadata": item.meta}))
+    };
+    let mut world = World::default()
+        .with(&pod("a", deleted("foregroundDeletion")))
+        .with(&pod("d", owned_by(&["a"])))
+        .with(&pod("lost", owned_by(&["never"])));
+    settle(&mut world, |world| {
+        let pods = world.all::<Pod>();
+        let items: Vec<Item> = pods.iter().map(|pod| item_of(pod)).collect();
+        let owns = |owner: &Item, item: &Item| {
+            item.meta.owner_references.iter().flatten().any(|reference| Some(&reference.uid) == owner.meta.uid.as_ref())
+        };
+        let plans = items.iter().map(|item| {
+            let state = |reference: &OwnerReference| {
+                let owner = items.iter().find(|owner| owner.meta.uid.as_ref() == Some(&reference.uid));
+                match owner {
+                    None => OwnerState::Gone,
+                    Some(owner) if owner.meta.deletion_timestamp.is_some() => OwnerState::WaitsForDependents,
+                    Some(_) => OwnerState::Alive,
+                }
+            };
+            let references = item.meta.owner_references.iter().flatten();
+            let owners = references.map(|reference| (reference.clone(), state(reference))).collect();
+            let dependents = items.iter().filter(|other| owns(item, other)).cloned().collect();
+            plan(&Input { item: item.clone(), owners, dependents })
+        });
+        Plan::from(plans.flat_map(|plan| plan.actions).collect::<Vec<_>>())
+    });
+    let left: Vec<String> = world.all::<Pod>().iter().filter_map(|pod| pod.metadata.name.clone()).collect();
+    // The collector lets go of `a`: deleting what has no finalizer any more is the API server's part.
+    assert_eq!(left, ["a"]);
+    assert_eq!(world.all::<Pod>()[0].metadata.finalizers, Some(vec![]));
+}
+
+fn item_of(pod: &Pod) -> Item {
+    Item { target: Target::of(pod), meta: pod.metadata.clone() }
 }

@@ -1,4 +1,6 @@
 //! What wakes a namespace, and how its content is found.
+//!
+//! Upstream: pkg/controller/namespace/deletion/namespaced_resources_deleter.go
 
 use client::{Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use futures::StreamExt;

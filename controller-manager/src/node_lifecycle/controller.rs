@@ -1,4 +1,6 @@
 //! What wakes a node, and what is gathered for its plan.
+//!
+//! Upstream: pkg/controller/nodelifecycle/node_lifecycle_controller.go
 
 use client::{Cache, Controller, Informers, ObjectKey, Plan, Selector, Watches};
 use jiff::Timestamp;

@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use super::{Input, NodeState, is_surplus, plan};
-use crate::test_world::{in_words, now, object};
+use crate::actions::Plan;
+use crate::test_world::{World, in_words, now, object, settle};
 
 fn pod(name: &str, phase: &str, minute: u8, terminating: bool) -> Arc<Pod> {
     let deleted = terminating.then_some("2026-01-01T00:00:00Z");
@@ -41,4 +42,14 @@ fn the_oldest_finished_pods_beyond_the_limit_go() {
     let surplus: Vec<bool> = finished.iter().map(|pod| is_surplus(pod, &finished, 2)).collect();
     assert_eq!(surplus, [false, true, false]);
     assert_eq!(words(finished[1].clone(), NodeState::Exists, true), "delete Pod default/b");
+}
+
+#[test]
+fn what_is_collected_is_collected_once() {
+    let mut world = World::default().with(&*pod("p", "Running", 0, false));
+    let rounds = settle(&mut world, |world| match world.all::<Pod>().pop() {
+        Some(pod) => plan(&Input { pod, node: NodeState::Gone, is_surplus: false, look_again: None }, now()),
+        None => Plan::nothing(),
+    });
+    assert_eq!((rounds, world.all::<Pod>().len()), (1, 0));
 }

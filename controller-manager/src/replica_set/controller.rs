@@ -1,4 +1,6 @@
 //! What wakes a ReplicaSet, and what is gathered for its plan.
+//!
+//! Upstream: pkg/controller/replicaset/replica_set.go
 
 use std::sync::{Mutex, PoisonError};
 

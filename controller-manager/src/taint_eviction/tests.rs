@@ -5,7 +5,8 @@ use k8s_openapi::api::core::v1::{Pod, Taint};
 use serde_json::{Value, json};
 
 use super::{Input, plan};
-use crate::test_world::{in_words, now, object};
+use crate::actions::Plan;
+use crate::test_world::{World, in_words, now, object, settle};
 
 fn check(tolerations: Value, tainted_for_s: u64, expected: Expect) {
     let pod: Pod = object(json!({
@@ -48,4 +49,19 @@ fn a_pod_that_tolerates_it_for_a_time_goes_when_that_is_over() {
 #[test]
 fn a_pod_that_tolerates_everything_stays() {
     check(json!([{"operator": "Exists"}]), 1000, expect![""]);
+}
+
+#[test]
+fn a_pod_is_evicted_once_even_when_a_finalizer_holds_it() {
+    let pod: Pod = object(json!({
+        "metadata": {"name": "p", "namespace": "default", "finalizers": ["example.com/held"]},
+        "spec": {"nodeName": "n1", "containers": []},
+    }));
+    let taint: Taint = object(json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}));
+    let mut world = World::default().with(&pod);
+    let rounds = settle(&mut world, |world| match world.all::<Pod>().pop() {
+        Some(pod) => plan(&Input { pod, taints: vec![taint.clone()], tainted_for: Duration::ZERO }, now()),
+        None => Plan::nothing(),
+    });
+    assert_eq!((rounds, world.all::<Pod>().len()), (1, 1));
 }

@@ -1,4 +1,6 @@
 //! What wakes claims and volumes, and what is gathered for their plans. Two controllers, one service account.
+//!
+//! Upstream: pkg/controller/volume/persistentvolume/pv_controller_base.go
 
 use client::{Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use jiff::Timestamp;

@@ -1,4 +1,6 @@
 //! Many writers at once.
+//!
+//! Upstream: apiserver/pkg/storage/testing/store_tests.go (GuaranteedUpdate)
 
 use std::collections::{BTreeMap, BTreeSet};
 

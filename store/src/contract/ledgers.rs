@@ -1,4 +1,6 @@
 //! Counters with a ceiling: quotas, and addresses and capacity that nobody may take twice.
+//!
+//! Upstream: none
 
 use std::sync::Arc;
 

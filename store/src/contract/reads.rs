@@ -1,4 +1,6 @@
 //! Ranges, limits, and reads of the past.
+//!
+//! Upstream: apiserver/pkg/storage/testing/store_tests.go (Get, List)
 
 use bytes::Bytes;
 

@@ -1,4 +1,6 @@
 //! Compares, atomicity, revisions.
+//!
+//! Upstream: apiserver/pkg/storage/testing/store_tests.go (Create, Delete)
 
 use super::{absent, delete, modified, now, put, read, shown, transact, write};
 use crate::{MAX_OPERATIONS, Range, Revision, Store, StoreError};

@@ -1,4 +1,6 @@
 //! Keys that the store deletes by itself.
+//!
+//! Upstream: apiserver/pkg/storage/testing/store_tests.go (TTL)
 
 use std::time::{Duration, Instant};
 

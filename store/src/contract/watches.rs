@@ -1,4 +1,6 @@
 //! Watches: history, then the present, without a gap.
+//!
+//! Upstream: apiserver/pkg/storage/testing/watcher_tests.go
 
 use super::{delete, events, failure, next, now, put, read, watch, write};
 use crate::{Range, Revision, Store, StoreError};

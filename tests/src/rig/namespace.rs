@@ -2,6 +2,8 @@
 //!
 //! Whatever such a thread listens on, connects to or starts is in the namespace too, so a test is written as if it had
 //! the machine for itself.
+//!
+//! Upstream: none
 
 use std::fs::File;
 use std::net::Ipv4Addr;

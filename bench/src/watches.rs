@@ -1,0 +1,93 @@
+//! Watch events to many watchers.
+//!
+//! Upstream: none
+//! Left out: watchers with selectors; the time from a commit to its event.
+
+use std::time::Instant;
+
+use anyhow::{Context, ensure};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::{
+    Watch,
+    connection::Connections,
+    load, pods,
+    server::Server,
+    usage::{per_operation_us, processor_time, rounded},
+};
+
+/// Events delivered per second: from the first write until every watcher has every event.
+///
+/// # Errors
+/// A request fails, or a watch ends.
+pub async fn fan_out(flags: &Watch) -> anyhow::Result<Value> {
+    let server = Server::start().await?;
+    let writers = server.connect(flags.writers).await?;
+    let pods = flags.writers;
+    pods::create_all(&server, &writers, pods).await?;
+    let connections = server.connect(flags.connections).await?;
+    let watches = open(&connections, flags.watchers).await?;
+    let used = processor_time(server.pid())?;
+    let began = Instant::now();
+    let mut watching = JoinSet::new();
+    for watch in watches {
+        watching.spawn(count_to(watch, flags.events));
+    }
+    let (clients, events) = (flags.writers, flags.events);
+    let load = load::run(&server, &writers, (clients, events), move |mut connection, number| async move {
+        connection.send("PATCH", &pods::path(number % pods), pods::change(number)).await.map(drop)
+    });
+    load.await?;
+    let written = began.elapsed();
+    while let Some(watch) = watching.join_next().await {
+        watch??;
+    }
+    let took = began.elapsed();
+    let deliveries = flags.watchers * flags.events;
+    let figures = json!({
+        "bench": "watch",
+        "watchers": flags.watchers,
+        "connections": flags.connections,
+        "events": flags.events,
+        "deliveries_per_second": rounded(deliveries as f64 / took.as_secs_f64()),
+        "written_after_ms": load::milliseconds(written),
+        "delivered_after_ms": load::milliseconds(took),
+        "server_cpu_us_per_delivery": per_operation_us(server.pid(), used, deliveries)?,
+    });
+    server.stop().await?;
+    Ok(figures)
+}
+
+/// Opens watches of all pods from now on, spread over the connections.
+///
+/// # Errors
+/// A watch is refused.
+pub async fn open(connections: &Connections, count: usize) -> anyhow::Result<Vec<Incoming>> {
+    let list = connections.first().send("GET", &format!("{}?limit=1", pods::COLLECTION), Default::default()).await?;
+    let list: Value = serde_json::from_slice(&list)?;
+    let revision = list["metadata"]["resourceVersion"].as_str().context("a list has a revision")?;
+    let path = format!("{}?watch=1&resourceVersion={revision}", pods::COLLECTION);
+    let mut watches = Vec::new();
+    for number in 0..count {
+        let response = connections.of(number).begin("GET", &path, Default::default()).await?;
+        ensure!(response.status().is_success(), "watch: {}", response.status());
+        watches.push(response.into_body());
+    }
+    Ok(watches)
+}
+
+/// Reads until so many events, one a line, have come.
+async fn count_to(mut watch: Incoming, events: usize) -> anyhow::Result<()> {
+    let mut seen = 0;
+    while seen < events {
+        let frame = watch.frame().await.context("the watch ended early")??;
+        if let Ok(bytes) = frame.into_data() {
+            seen += bytes.iter().filter(|byte| **byte == b'\n').count();
+        }
+    }
+    ensure!(seen == events, "{seen} events instead of {events}");
+    Ok(())
+}
