@@ -4,6 +4,8 @@
 //! Valid objects of many kinds are mutated at random (values replaced by others of any type, fields removed and
 //! duplicated, text cut) and sent through the whole server in this process. The seed is fixed, so a failure repeats.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::sync::Arc;
 
 use apiserver::{

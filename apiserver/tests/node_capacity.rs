@@ -1,5 +1,7 @@
 //! A node is never promised more than it has, however many bind to it at once.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::sync::Arc;
 
 use apiserver::{

@@ -193,7 +193,7 @@ impl Application {
             format!("http://{NODE_ADDRESS}/frontend"),
         ];
         for url in urls {
-            self.from_outside(&url, "--requests=50")?.report()?.no_failure(&url)?;
+            self.ask_from_outside(&url, "--requests=50")?.report()?.no_failure(&url)?;
         }
         for address in [(cluster_ip, 80), (NODE_ADDRESS, node_port), (NODE_ADDRESS, 80)] {
             let (status, body) = ask(address.into(), "GET", "/name", "")?;
@@ -254,10 +254,10 @@ impl Application {
         self.kubectl("scale deployment backend --replicas=5")?;
         self.kubectl(&format!("rollout status {PATIENCE} deployment/backend"))?;
         until("all five backends are reached", || {
-            let answers = self.from_pod("http://backend/name", "--requests=50")?.report()?.answers;
+            let answers = self.ask_from_pod("http://backend/name", "--requests=50")?.report()?.answers;
             Ok((answers.len() < 5).then(|| format!("only {answers:?} answer")))
         })?;
-        let report = self.from_pod("http://backend/name", "--requests=1000")?.report()?;
+        let report = self.ask_from_pod("http://backend/name", "--requests=1000")?.report()?;
         report.no_failure("from the pod")?;
         println!("          {:?}", report.answers.values().collect::<Vec<_>>());
         ensure!(report.answers.len() == 5 && report.connections == 1000, "{report:?}");
@@ -270,9 +270,9 @@ impl Application {
         let container = pods["items"][0]["status"]["containerStatuses"][0]["containerID"].as_str();
         let container = container.and_then(|id| id.strip_prefix("containerd://")).context("no container")?;
         let process = self.cluster.container_process(container)?;
-        let client = self.from_pod("http://backend/name", "--requests=800 --every-ms=5 --timeout-ms=900")?;
+        let client = self.ask_from_pod("http://backend/name", "--requests=800 --every-ms=5 --timeout-ms=900")?;
         // Some answers first.
-        self.from_pod("http://backend/name", "--requests=10")?.report()?;
+        self.ask_from_pod("http://backend/name", "--requests=10")?.report()?;
         let killed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis();
         kill_9(process)?;
         let report = client.report()?;
@@ -371,7 +371,7 @@ impl Application {
         for path in ["/name", "/"] {
             for connections in ["new", "kept"] {
                 let flags = format!("--until-eof --every-ms=5 --connections={connections}");
-                clients.push(self.from_outside(&format!("http://{NODE_ADDRESS}{path}"), &flags)?);
+                clients.push(self.ask_from_outside(&format!("http://{NODE_ADDRESS}{path}"), &flags)?);
             }
         }
         for process in self.cluster.processes().iter().chain(self.cluster.processes()) {
@@ -393,7 +393,7 @@ impl Application {
     }
 
     /// Requests from a machine beside the node.
-    fn from_outside(&self, url: &str, flags: &str) -> anyhow::Result<Running> {
+    fn ask_from_outside(&self, url: &str, flags: &str) -> anyhow::Result<Running> {
         let outside = self.outside.as_ref().context("the outside is there until the end")?;
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &outside.name]).arg(part("bin/app-client"));
@@ -402,7 +402,7 @@ impl Application {
     }
 
     /// Requests from a pod.
-    fn from_pod(&self, url: &str, flags: &str) -> anyhow::Result<Running> {
+    fn ask_from_pod(&self, url: &str, flags: &str) -> anyhow::Result<Running> {
         let mut command = self.cluster.kubectl_command(&["exec", "client", "--", "app-client"]);
         command.args(flags.split(' ')).arg(url);
         Running::start(&format!("pod {url} {flags}"), command)
@@ -440,10 +440,10 @@ impl Application {
         let flags = "--requests=1200 --every-ms=25 --connections";
         let outside = format!("http://{NODE_ADDRESS}/name");
         let clients = vec![
-            self.from_pod("http://backend/name", &format!("{flags}=new"))?,
-            self.from_pod("http://backend/name", &format!("{flags}=kept"))?,
-            self.from_outside(&outside, &format!("{flags}=new"))?,
-            self.from_outside(&outside, &format!("{flags}=kept"))?,
+            self.ask_from_pod("http://backend/name", &format!("{flags}=new"))?,
+            self.ask_from_pod("http://backend/name", &format!("{flags}=kept"))?,
+            self.ask_from_outside(&outside, &format!("{flags}=new"))?,
+            self.ask_from_outside(&outside, &format!("{flags}=kept"))?,
         ];
         change(self)?;
         self.kubectl(&format!("rollout status {PATIENCE} deployment/backend"))?;
@@ -463,7 +463,7 @@ impl Application {
     }
 
     fn only_version(&self, version: &str) -> anyhow::Result<()> {
-        let report = self.from_pod("http://backend/name", "--requests=100")?.report()?;
+        let report = self.ask_from_pod("http://backend/name", "--requests=100")?.report()?;
         report.no_failure("after the rollout")?;
         ensure!(report.of_version(version) == 100, "not only version {version} answers: {:?}", report.answers);
         Ok(())

@@ -16,11 +16,12 @@ const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 1000000 & wait; done"
 /// What must stay the same of a pod's container when nothing happens to it: its id, how often it was restarted, and
 /// since when the pod has been ready.
 fn life_of(pod: &Pod) -> (String, i32, String) {
-    let status = pod.status.as_ref().unwrap();
-    let container: &ContainerStatus = &status.container_statuses.as_ref().unwrap()[0];
-    let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready").unwrap();
+    let status = pod.status.as_ref().expect("a pod that runs");
+    let container: &ContainerStatus = &status.container_statuses.as_ref().expect("a pod that runs")[0];
+    let ready =
+        status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready").expect("a pod that runs");
     let since = format!("{} since {:?}", ready.status, ready.last_transition_time);
-    (container.container_id.clone().unwrap(), container.restart_count, since)
+    (container.container_id.clone().expect("a pod that runs"), container.restart_count, since)
 }
 
 async fn lives(node: &Node, names: &[&str]) -> BTreeMap<String, (String, i32, String)> {

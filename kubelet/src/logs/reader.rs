@@ -95,10 +95,9 @@ impl Reader {
                 self.line.clear();
             }
             let is_done = read == 0 || self.filter.is_full();
-            if (is_done && !chunk.is_empty()) || chunk.len() >= CHUNK_BYTES {
-                if out.send(Ok(std::mem::take(&mut chunk).into())).await.is_err() {
-                    return Ok(false);
-                }
+            let is_due = (is_done && !chunk.is_empty()) || chunk.len() >= CHUNK_BYTES;
+            if is_due && out.send(Ok(std::mem::take(&mut chunk).into())).await.is_err() {
+                return Ok(false);
             }
             if is_done {
                 return Ok(!self.filter.is_full());

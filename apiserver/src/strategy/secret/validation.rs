@@ -37,25 +37,21 @@ fn by_type(secret: &Field<'_>, data: &Field<'_>, errors: &mut Errors) {
         }
     };
     match secret.child("type").str() {
-        "kubernetes.io/service-account-token" => {
-            if secret.value.annotation(ACCOUNT_NAME).unwrap_or_default().is_empty() {
-                let metadata = secret.child("metadata");
-                let annotations = metadata.child("annotations");
-                errors.push(annotations.key(ACCOUNT_NAME).required(""));
-            }
+        "kubernetes.io/service-account-token"
+            if secret.value.annotation(ACCOUNT_NAME).unwrap_or_default().is_empty() =>
+        {
+            let metadata = secret.child("metadata");
+            let annotations = metadata.child("annotations");
+            errors.push(annotations.key(ACCOUNT_NAME).required(""));
         }
         "kubernetes.io/dockercfg" => docker_config(&data.key(".dockercfg"), errors),
         "kubernetes.io/dockerconfigjson" => docker_config(&data.key(".dockerconfigjson"), errors),
-        "kubernetes.io/basic-auth" => {
-            if data.key("username").is_absent() && data.key("password").is_absent() {
-                required("username");
-                required("password");
-            }
+        "kubernetes.io/basic-auth" if data.key("username").is_absent() && data.key("password").is_absent() => {
+            required("username");
+            required("password");
         }
-        "kubernetes.io/ssh-auth" => {
-            if data.key("ssh-privatekey").is_empty() {
-                errors.push(data.key("ssh-privatekey").required(""));
-            }
+        "kubernetes.io/ssh-auth" if data.key("ssh-privatekey").is_empty() => {
+            errors.push(data.key("ssh-privatekey").required(""));
         }
         "kubernetes.io/tls" => {
             required("tls.crt");
