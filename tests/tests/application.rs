@@ -69,7 +69,7 @@ fn run(test: &str, shape: Shape) {
 
 type Step = (&'static str, fn(&mut Application) -> anyhow::Result<()>);
 
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     ("up", Application::up),
     ("warm", Application::a_pod_reaches_the_api_by_name),
     ("deploy", Application::everything_becomes_ready),
@@ -83,6 +83,7 @@ const STEPS: [Step; 15] = [
     ("undo", Application::undo_goes_back),
     ("rights", Application::the_account_may_read_pods_and_nothing_else),
     ("streams", Application::logs_exec_and_port_forward_work),
+    ("resume", Application::a_stopped_cluster_goes_on_where_it_was),
     ("clean", Application::nothing_is_left_of_the_application),
     ("delete", Application::nothing_is_left_of_the_cluster),
 ];
@@ -325,7 +326,25 @@ impl Application {
         let words = "User \"system:serviceaccount:production:app-service-account\" cannot list resource \"secrets\" \
                      in API group \"\" in the namespace \"production\"";
         ensure!(refused.contains(words), "{refused}");
+        self.a_pod_with_its_token_does_as_much()?;
         self.kubectl("delete namespace production")?;
+        Ok(())
+    }
+
+    /// kubectl in a pod finds the API server by name, trusts it by the mounted certificate and shows the mounted token.
+    fn a_pod_with_its_token_does_as_much(&self) -> anyhow::Result<()> {
+        let account = r#"--overrides={"spec":{"serviceAccountName":"app-service-account"}}"#;
+        let run = "run asks -n production --image=app-client:latest --restart=Never";
+        let mut arguments: Vec<&str> = run.split(' ').collect();
+        arguments.extend([account, "--env=KUBERNETES_SERVICE_HOST=kubernetes.default.svc", "--command", "--"]);
+        arguments.extend(["bash", "-c", "kubectl get pods -o name; kubectl get secrets 2>&1 || kubectl auth whoami"]);
+        self.cluster.kubectl(&arguments)?;
+        let ended = format!("wait {PATIENCE} --for=jsonpath={{.status.phase}}=Succeeded -n production pod/asks");
+        self.kubectl(&ended)?;
+        let log = self.kubectl("logs -n production asks")?;
+        for expected in ["pod/asks\n", "cannot list resource \"secrets\"", ":production:app-service-account"] {
+            ensure!(log.contains(expected), "{expected:?} is not in what the pod says: {log}");
+        }
         Ok(())
     }
 
@@ -342,6 +361,17 @@ impl Application {
         let counted = count.wait_with_output()?;
         ensure!(counted.stdout == b"1048576\n", "of a MiB arrived {}", String::from_utf8_lossy(&counted.stdout));
         self.port_forward()
+    }
+
+    /// What a reboot leaves: no process, no container, and all of the state.
+    fn a_stopped_cluster_goes_on_where_it_was(&mut self) -> anyhow::Result<()> {
+        self.cluster.down()?;
+        ensure!(ask(self.balancer(), "GET", "/name", "").is_err(), "a stopped cluster answers");
+        self.cluster.up()?;
+        self.kubectl(&format!("wait {PATIENCE} --for=condition=Ready pod --all"))?;
+        self.until_answered("/")?;
+        self.rows_are(&["first row", "it's the second"])?;
+        self.only_version("1")
     }
 
     fn nothing_is_left_of_the_application(&mut self) -> anyhow::Result<()> {

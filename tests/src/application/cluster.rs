@@ -57,6 +57,14 @@ impl Cluster {
         self.skiff(&arguments)
     }
 
+    /// `skiff down`: nothing of it runs, its state stays.
+    ///
+    /// # Errors
+    /// It says why.
+    pub fn down(&self) -> anyhow::Result<()> {
+        self.skiff(&["down"])
+    }
+
     /// `skiff delete`: nothing of it is left.
     ///
     /// # Errors

@@ -50,6 +50,7 @@ fn frontend() -> Image {
 fn client() -> Image {
     let mut image = from_root("base", json!({ "Entrypoint": ["/bin/app-client"], "Cmd": ["--idle"] }));
     image.file("bin/app-client", &program("app-client"), 0o755);
+    image.file("bin/kubectl", &fs::read(part("kubectl-1.35")).expect("deploy/test-parts brought it"), 0o755);
     image
 }
 
