@@ -53,24 +53,48 @@ impl Request {
     /// The DeleteOptions of a delete's body; none when it is empty.
     ///
     /// # Errors
-    /// 400 and 415 as for [`typed`].
+    /// 400 and 415 as for [`typed`]: a delete whose options aren't understood deletes nothing.
     pub fn delete_options(&self) -> Result<Option<Value>, Status> {
         if self.bytes.is_empty() {
             return Ok(None);
         }
-        if self.media_type != PROTOBUF {
-            let options = decode::plain(&self.bytes);
-            return options
-                .map(Some)
-                .map_err(|error| Status::bad_request(format!("couldn't get version/kind; json parse error: {error}")));
+        if self.media_type == PROTOBUF {
+            let envelope = api::protobuf::envelope(&self.bytes).map_err(Status::bad_request)?;
+            let target = delete_options_of(&envelope.api_version)?;
+            return Ok(Some(decode::protobuf(&self.bytes, &target, Strictness::Ignore)?.value));
         }
-        // Clients name the group-version of the resource or that of meta; the options are the same in all of them.
-        let envelope = api::protobuf::envelope(&self.bytes).map_err(Status::bad_request)?;
-        let (group, version) = api::object::group_version(&envelope.api_version);
-        let target = Target::built_in(group, version, "DeleteOptions").or(Target::built_in("", "v1", "DeleteOptions"));
-        let target = target.ok_or_else(|| Status::internal("no schema for DeleteOptions"))?;
-        Ok(Some(decode::protobuf(&self.bytes, &target, Strictness::Ignore)?.value))
+        let mut options = match self.media_type.as_str() {
+            "" | "application/json" => decode::plain(&self.bytes).map_err(|error| {
+                Status::bad_request(format!("couldn't get version/kind; json parse error: {error}"))
+            })?,
+            "application/yaml" => yaml(&self.bytes)?,
+            _ => return Err(Status::unsupported_media_type(&MEDIA_TYPES)),
+        };
+        let Some(fields) = options.as_object_mut() else {
+            let why = "couldn't get version/kind; json parse error: the options are no object";
+            return Err(Status::bad_request(why.to_owned()));
+        };
+        // Both may be left out. Clients name the version of the resource or that of meta; the options are the same.
+        let api_version = fields.remove("apiVersion").unwrap_or_else(|| "v1".into());
+        let kind = fields.remove("kind").unwrap_or_else(|| "DeleteOptions".into());
+        if kind != "DeleteOptions" {
+            return Err(Status::bad_request(format!("no kind {kind} is registered for version {api_version}")));
+        }
+        let target = delete_options_of(api_version.as_str().unwrap_or_default())?;
+        Ok(Some(decode::value(&options, &target, Strictness::Ignore)?.value))
     }
+}
+
+/// What DeleteOptions of a version are checked against.
+fn delete_options_of(api_version: &str) -> Result<Target<'_>, Status> {
+    let (group, version) = api::object::group_version(api_version);
+    let target = Target::built_in(group, version, "DeleteOptions").or(Target::built_in("", "v1", "DeleteOptions"));
+    target.ok_or_else(|| Status::internal("no schema for DeleteOptions"))
+}
+
+fn yaml(bytes: &[u8]) -> Result<Value, Status> {
+    let text = String::from_utf8_lossy(bytes);
+    serde_saphyr::from_str(&text).map_err(|error| Status::bad_request(format!("yaml: {error}")))
 }
 
 /// The media type of objects in protobuf.
@@ -153,12 +177,7 @@ pub fn typed(
     let decoded = match body.media_type() {
         "" | "application/json" => decode::json(&body.bytes, target, strictness)?,
         PROTOBUF => decode::protobuf(&body.bytes, target, strictness)?,
-        "application/yaml" => {
-            let text = String::from_utf8_lossy(&body.bytes);
-            let value: Value =
-                serde_saphyr::from_str(&text).map_err(|error| Status::bad_request(format!("yaml: {error}")))?;
-            decode::value(&value, target, strictness)?
-        }
+        "application/yaml" => decode::value(&yaml(&body.bytes)?, target, strictness)?,
         _ => return Err(Status::unsupported_media_type(&MEDIA_TYPES)),
     };
     warnings.extend(decoded.warnings);

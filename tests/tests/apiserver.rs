@@ -397,3 +397,39 @@ async fn metrics_count_requests_and_are_not_for_everybody() {
     let nobody = UserInfo::new("nobody", &["system:authenticated"]);
     assert_eq!(send(&server, nobody, "GET", "/metrics", Value::Null).await.0, 403);
 }
+
+#[tokio::test]
+async fn a_delete_whose_options_are_not_understood_deletes_nothing() {
+    let server = api_server().await;
+    as_admin(&server, "POST", CONFIG_MAPS, config_map("a", "1")).await;
+    let path = &format!("{CONFIG_MAPS}/a");
+    let wrong = [
+        (json!({"kind": "Foo", "apiVersion": "v1"}), 400),
+        (json!({"gracePeriodSeconds": "x"}), 400),
+        (json!({"preconditions": []}), 400),
+        (json!([]), 400),
+        (json!({"dryRun": ["X"]}), 422),
+        (json!({"propagationPolicy": "X"}), 422),
+    ];
+    for (options, expected) in wrong {
+        let (code, answer) = send_as(&server, admin(), "DELETE", path, "application/json", options.clone()).await;
+        assert_eq!((code, answer["kind"].as_str()), (expected, Some("Status")), "{options}: {answer}");
+    }
+    let (code, answer) = send_as(&server, admin(), "DELETE", path, "text/plain", json!({})).await;
+    assert_eq!(code, 415, "{answer}");
+    let (code, _) = as_admin(&server, "GET", path, Value::Null).await;
+    assert_eq!(code, 200);
+    let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0});
+    let (code, answer) = send_as(&server, admin(), "DELETE", path, "application/json", options).await;
+    assert_eq!(code, 200, "{answer}");
+}
+
+#[tokio::test]
+async fn namespaces_that_everything_needs_are_not_deleted() {
+    let server = api_server().await;
+    for name in ["default", "kube-system", "kube-public"] {
+        let (code, answer) = as_admin(&server, "DELETE", &format!("/api/v1/namespaces/{name}"), Value::Null).await;
+        let words = format!("namespaces \"{name}\" is forbidden: this namespace may not be deleted");
+        assert_eq!((code, answer["message"].as_str()), (403, Some(words.as_str())));
+    }
+}

@@ -125,6 +125,16 @@ impl Call<'_> {
         self.server.admission.validate(&self.admission_request(operation, object.cloned(), old, dry_run))
     }
 
+    /// Runs both halves of admission for a delete: nothing is stored, but each may refuse.
+    ///
+    /// # Errors
+    /// The first refusal.
+    pub fn admit_delete(&self, stored: &Value, dry_run: bool) -> Result<(), Status> {
+        let mut request = self.admission_request(Operation::Delete, None, Some(stored), dry_run);
+        self.server.admission.admit(&mut request)?;
+        self.server.admission.validate(&request)
+    }
+
     fn admission_request<'b>(
         &'b self,
         operation: Operation,

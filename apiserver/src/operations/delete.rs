@@ -20,7 +20,6 @@ use super::{
     write::{Change, WriteError, write},
 };
 use crate::{
-    admission::Operation,
     allocation, answer, body,
     object::{Object, ObjectKey},
     row::{DeleteAnswer, Row},
@@ -84,7 +83,7 @@ async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> 
         let current = call.table.get(&key).ok_or_else(not_found)?;
         let stored = current.value();
         check_preconditions(row, &stored, &current, name, options)?;
-        call.check_admitted(Operation::Delete, None, Some(&stored), options.dry_run)?;
+        call.admit_delete(&stored, options.dry_run)?;
         let waiting = plan(row, &stored, options, call.now());
         if options.dry_run {
             return Ok(match waiting {
