@@ -9,6 +9,7 @@
 
 pub mod categories;
 pub mod config;
+pub mod conntrack;
 pub mod dns;
 pub mod endpoint;
 pub mod iptables;
