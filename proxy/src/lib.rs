@@ -21,6 +21,7 @@ pub mod ruleset;
 pub mod saved;
 pub mod serve;
 pub mod service;
+pub mod service_health;
 pub mod sync;
 pub mod sysctl;
 

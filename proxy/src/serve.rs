@@ -60,6 +60,11 @@ impl Progress {
         self.lock().node_leaves = leaves;
     }
 
+    /// Do runs end well? Whether the node is about to be deleted is not asked.
+    pub fn is_healthy(&self, now: Timestamp) -> bool {
+        self.answer(Asked::Livez, now).0 == StatusCode::OK
+    }
+
     /// The answer of /healthz, which load balancers ask, and of /livez, which asks only about this process.
     fn answer(&self, asked: Asked, now: Timestamp) -> (StatusCode, serde_json::Value) {
         let runs = *self.lock();

@@ -21,6 +21,7 @@ use crate::routes::{self, Route};
 use crate::ruleset::{Ruleset, Settings};
 use crate::saved;
 use crate::serve::Progress;
+use crate::service_health::{self, HealthChecks};
 use crate::sysctl;
 
 /// How long to wait after a failure before the next try.
@@ -58,6 +59,7 @@ pub async fn run(
         known: None,
         routes: None,
         fronts: None,
+        health_checks: HealthChecks::new(progress.clone()),
         progress,
         metrics,
     };
@@ -105,6 +107,7 @@ struct Syncer<'a> {
     routes: Option<Vec<Route>>,
     /// Where UDP flows may go, as the kernel's flows were last compared with; `None` when they must be.
     fronts: Option<Fronts>,
+    health_checks: HealthChecks,
     progress: Arc<Progress>,
     metrics: Arc<Metrics>,
 }
@@ -127,6 +130,7 @@ impl Syncer<'_> {
             self.iptables.restore(&input).await?;
         }
         self.flows(Fronts::of(&services)).await;
+        self.health_checks.set(service_health::wanted(&services)).await;
         self.metrics.services.set(services.len() as i64);
         self.metrics.rules.set(desired.rules() as i64);
         self.known = Some(desired);
