@@ -5,22 +5,28 @@
 #[path = "network/lab.rs"]
 mod lab;
 
+use std::fmt::Debug;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::Cache;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::Resource;
 use lab::*;
 use proxy::categories::Place;
 use proxy::conntrack::{self, Fronts};
 use proxy::iptables::Iptables;
+use proxy::observed::Observed;
 use proxy::ruleset::{Ruleset, ServiceWithEndpoints, Settings};
 use proxy::serve::Progress;
 use proxy::service_health::{self, HealthChecks};
-use proxy::{endpoint, restore, routes, saved, service};
+use proxy::{endpoint, restore, routes, saved, service, sync};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 const POD_A: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 5);
 const POD_B: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 6);
@@ -356,4 +362,57 @@ fn a_load_balancer_is_told_whether_this_node_has_an_endpoint_even_past_a_closed_
         answers
     });
     assert_eq!(answers, ["HTTP/1.0 200 OK", "HTTP/1.0 503 Service Unavailable"]);
+}
+
+/// Runs the loop on the node, with UDP Service shop/dns of one endpoint in the cluster, until the kernel has what it
+/// asks for; and does something then.
+fn while_synced<T: Send + 'static>(lab: &Lab, endpoint: &str, then: impl FnOnce() -> T + Send + 'static) -> T {
+    fn cache<K>(object: Value) -> Cache<K>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+    {
+        Cache::of_objects([serde_json::from_value(object).unwrap()])
+    }
+    let node = json!({"metadata": {"name": "n1"}, "spec": {"podCIDR": "10.244.0.0/24"},
+        "status": {"addresses": [{"type": "InternalIP", "address": NODE_IP}]}});
+    let service = json!({"metadata": {"namespace": "shop", "name": "dns"}, "spec": {"type": "LoadBalancer",
+        "clusterIP": "10.96.0.10", "externalTrafficPolicy": "Local", "healthCheckNodePort": 32000,
+        "ports": [{"port": 53, "protocol": "UDP"}]}});
+    let slice = json!({"metadata": {"namespace": "shop", "name": "dns-1", "labels": {"kubernetes.io/service-name": "dns"}},
+        "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "UDP"}],
+        "endpoints": [{"addresses": [endpoint], "nodeName": "n1"}]});
+    let observed = Observed::of(cache(service), cache(slice), cache(node));
+    let (config, shutdown) = (proxy::Config::new("n1"), CancellationToken::new());
+    let progress = Arc::new(Progress::new(config.sync_period));
+    block_on(&lab.node(), async {
+        let running = sync::run(&config, observed, progress.clone(), Arc::default(), shutdown.clone());
+        let (done, ()) = tokio::join!(
+            async {
+                progress.settled().await;
+                let done = tokio::task::spawn_blocking(then).await;
+                shutdown.cancel();
+                done.unwrap()
+            },
+            running
+        );
+        done
+    })
+}
+
+#[test]
+fn the_loop_brings_rules_flows_and_health_checks_to_what_the_cluster_asks_for() {
+    let mut lab = Lab::new();
+    let (_, b) = two_pods(&mut lab);
+    let client = Arc::new(UdpClient::new(&lab.pod(Ipv4Addr::new(10, 244, 0, 7))));
+    for (endpoint, name) in [("10.244.0.5", "a"), ("10.244.0.6", "b")] {
+        let (client, outside) = (client.clone(), lab.outside());
+        let (answer, health) = while_synced(&lab, endpoint, move || {
+            (client.ask("10.96.0.10:53"), get(&outside, "192.168.77.1:32000").unwrap())
+        });
+        assert_eq!(answer, format!("{name} sees 10.244.0.7"));
+        assert!(health.starts_with("HTTP/1.0 200 OK"), "{health}");
+    }
+    // The rules outlive the proxy.
+    let later = UdpClient::new(&b);
+    assert_eq!(later.ask("10.96.0.10:53"), "b sees 10.244.0.1");
 }
