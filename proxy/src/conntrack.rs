@@ -10,7 +10,7 @@
 mod netlink;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 use crate::ruleset::ServiceWithEndpoints;
 use crate::service::Protocol;
@@ -24,7 +24,7 @@ pub struct Flow {
     /// Where the client sends to.
     pub destination: SocketAddrV4,
     /// Who answers: the endpoint that a rule chose, or the destination itself where none did.
-    pub answers: Ipv4Addr,
+    pub answers: SocketAddrV4,
     /// The part of the kernel's table that the flow is in; 0 unless somebody divided it.
     pub zone: u16,
 }
@@ -32,8 +32,8 @@ pub struct Flow {
 /// Who may answer for each address and port of the UDP Services that have somebody to answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fronts {
-    of_address: BTreeMap<SocketAddrV4, BTreeSet<Ipv4Addr>>,
-    of_node_port: BTreeMap<u16, BTreeSet<Ipv4Addr>>,
+    of_address: BTreeMap<SocketAddrV4, BTreeSet<SocketAddrV4>>,
+    of_node_port: BTreeMap<u16, BTreeSet<SocketAddrV4>>,
 }
 
 impl Fronts {
@@ -44,7 +44,7 @@ impl Fronts {
         let mut fronts = Fronts::default();
         for ServiceWithEndpoints { port, endpoints } in services.iter().filter(|it| it.port.protocol == Protocol::Udp) {
             let serving = endpoints.iter().filter(|endpoint| endpoint.serving);
-            let serving: BTreeSet<Ipv4Addr> = serving.map(|endpoint| endpoint.ip()).collect();
+            let serving: BTreeSet<SocketAddrV4> = serving.map(|endpoint| endpoint.address).collect();
             if serving.is_empty() {
                 continue;
             }
@@ -123,25 +123,27 @@ mod tests {
     fn a_flow_is_stale_when_no_serving_endpoint_answers_it() {
         let services = dns("UDP", &[("10.244.0.7:5353", true), ("10.244.0.8:5353", false)]);
         for destination in ["10.96.0.10:53", "198.51.100.9:53", "192.168.0.1:30053"] {
-            check(&services, destination, "10.244.0.7", false);
-            check(&services, destination, "10.244.0.8", true);
-            check(&services, destination, "10.244.0.9", true);
+            check(&services, destination, "10.244.0.7:5353", false);
+            check(&services, destination, "10.244.0.8:5353", true);
+            check(&services, destination, "10.244.0.9:5353", true);
         }
+        // The same pod, but the Service's target port has changed.
+        check(&services, "10.96.0.10:53", "10.244.0.7:53", true);
         // It began before the Service had an endpoint, so nothing translated it.
-        check(&services, "192.168.0.1:30053", "192.168.0.1", true);
+        check(&services, "192.168.0.1:30053", "192.168.0.1:30053", true);
     }
 
     #[test]
     fn flows_to_something_else_stay() {
         let services = dns("UDP", &[("10.244.0.7:5353", true)]);
-        check(&services, "10.96.0.10:54", "10.244.0.9", false);
-        check(&services, "10.96.0.11:53", "10.244.0.9", false);
-        check(&services, "8.8.8.8:53", "8.8.8.8", false);
+        check(&services, "10.96.0.10:54", "10.244.0.9:5353", false);
+        check(&services, "10.96.0.11:53", "10.244.0.9:5353", false);
+        check(&services, "8.8.8.8:53", "8.8.8.8:53", false);
     }
 
     #[test]
     fn a_service_of_tcp_or_without_endpoints_ends_no_flow() {
-        check(&dns("TCP", &[("10.244.0.7:5353", true)]), "10.96.0.10:53", "10.244.0.9", false);
-        check(&dns("UDP", &[("10.244.0.7:5353", false)]), "10.96.0.10:53", "10.244.0.7", false);
+        check(&dns("TCP", &[("10.244.0.7:5353", true)]), "10.96.0.10:53", "10.244.0.9:5353", false);
+        check(&dns("UDP", &[("10.244.0.7:5353", false)]), "10.96.0.10:53", "10.244.0.7:5353", false);
     }
 }

@@ -209,6 +209,20 @@ fn what_leaves_or_enters_the_pod_network_is_seen_as_the_node() {
 }
 
 #[test]
+fn an_external_ip_that_is_no_address_of_the_node_is_answered_for_whoever_sends_it_here() {
+    let mut lab = Lab::new();
+    let (a, b) = two_pods(&mut lab);
+    let (node, outside) = (lab.node(), lab.outside());
+    apply(&lab, &web(json!({"spec": {"externalIPs": ["198.51.100.9"]}}), &["10.244.0.5:8080"]));
+    ip(&format!("-n {outside} route add 198.51.100.9/32 via {NODE_IP}"));
+    ip(&format!("-n {node} route add default via {OUTSIDE_IP}"));
+    assert_eq!(ask(&outside, "198.51.100.9:80").as_deref(), Ok("a sees 10.244.0.1"));
+    assert_eq!(ask(&node, "198.51.100.9:80").as_deref(), Ok("a sees 192.168.77.1"));
+    assert_eq!(ask(&b, "198.51.100.9:80").as_deref(), Ok("a sees 10.244.0.6"));
+    assert_eq!(ask(&a, "198.51.100.9:80").as_deref(), Ok("a sees 10.244.0.1"));
+}
+
+#[test]
 fn under_an_external_local_policy_the_client_is_seen_with_its_own_address() {
     let mut lab = Lab::new();
     let (_, b) = two_pods(&mut lab);
@@ -297,7 +311,7 @@ fn udp(endpoints: &[&str]) -> Vec<ServiceWithEndpoints> {
 #[test]
 fn a_udp_client_that_keeps_its_port_reaches_the_new_endpoint_when_the_old_is_gone() {
     let mut lab = Lab::new();
-    two_pods(&mut lab);
+    let (_, b) = two_pods(&mut lab);
     let clients = [UdpClient::new(&lab.pod(Ipv4Addr::new(10, 244, 0, 7))), UdpClient::new(&lab.node())];
     let outside = UdpClient::new(&lab.outside());
     let ask_all = || -> Vec<String> {
@@ -309,9 +323,13 @@ fn a_udp_client_that_keeps_its_port_reaches_the_new_endpoint_when_the_old_is_gon
     assert_eq!(ask_all(), ["a", "a", "a"]);
     apply(&lab, &udp(&["10.244.0.6:8080"]));
     assert_eq!(ask_all(), ["b", "b", "b"]);
+    // The same pod on another port is somebody else.
+    serve(&b, "10.244.0.6:9090".parse().unwrap(), "c");
+    apply(&lab, &udp(&["10.244.0.6:9090"]));
+    assert_eq!(ask_all(), ["c", "c", "c"]);
     // One more endpoint takes nobody away from where he is.
-    apply(&lab, &udp(&["10.244.0.5:8080", "10.244.0.6:8080"]));
-    assert_eq!(ask_all(), ["b", "b", "b"]);
+    apply(&lab, &udp(&["10.244.0.5:8080", "10.244.0.6:8080", "10.244.0.6:9090"]));
+    assert_eq!(ask_all(), ["c", "c", "c"]);
 }
 
 #[test]

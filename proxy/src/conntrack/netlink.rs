@@ -167,7 +167,7 @@ fn read(attributes: &[u8]) -> Option<Flow> {
     let (source, destination) = read_ends(attribute(attributes, ORIGINAL)?)?;
     let (answers, _) = read_ends(attribute(attributes, REPLY)?)?;
     let zone = attribute(attributes, ZONE).and_then(|zone| parse_u16_be(zone).ok()).unwrap_or_default();
-    Some(Flow { source, destination, answers: *answers.ip(), zone })
+    Some(Flow { source, destination, answers, zone })
 }
 
 fn read_ends(tuple: &[u8]) -> Option<(SocketAddrV4, SocketAddrV4)> {
@@ -216,7 +216,7 @@ mod tests {
         let expected = Flow {
             source: "10.244.0.5:4000".parse().unwrap(),
             destination: "10.96.0.10:53".parse().unwrap(),
-            answers: Ipv4Addr::new(10, 244, 0, 7),
+            answers: "10.244.0.7:5353".parse().unwrap(),
             zone: 0x102,
         };
         assert_eq!(of_protocol(UDP), Some(expected));
