@@ -29,7 +29,7 @@ pub struct Flow {
     pub zone: u16,
 }
 
-/// Who may answer for each address and port of the UDP Services that have somebody to answer.
+/// Who may answer for each address and port of the UDP Services.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Fronts {
     of_address: BTreeMap<SocketAddrV4, BTreeSet<SocketAddrV4>>,
@@ -37,17 +37,13 @@ pub struct Fronts {
 }
 
 impl Fronts {
-    /// The fronts of these Services.
-    ///
-    /// One without serving endpoints is left out, as upstream does: there is nobody else that its flows could go to.
+    /// The fronts of these Services. Nobody may answer for one without serving endpoints: else a client that only sends
+    /// would keep its flow to the last of them alive for ever (kubernetes/kubernetes#139628).
     pub fn of(services: &[ServiceWithEndpoints]) -> Fronts {
         let mut fronts = Fronts::default();
         for ServiceWithEndpoints { port, endpoints } in services.iter().filter(|it| it.port.protocol == Protocol::Udp) {
             let serving = endpoints.iter().filter(|endpoint| endpoint.serving);
             let serving: BTreeSet<SocketAddrV4> = serving.map(|endpoint| endpoint.address).collect();
-            if serving.is_empty() {
-                continue;
-            }
             for address in port.load_balancer_ips.iter().chain(&port.external_ips).chain([&port.cluster_ip]) {
                 fronts.of_address.insert(SocketAddrV4::new(*address, port.port), serving.clone());
             }
@@ -56,6 +52,17 @@ impl Fronts {
             }
         }
         fronts
+    }
+
+    /// These, and those that were there before and are gone: nobody may answer for them.
+    pub fn with_gone(mut self, before: &Fronts) -> Fronts {
+        for address in before.of_address.keys() {
+            self.of_address.entry(*address).or_default();
+        }
+        for node_port in before.of_node_port.keys() {
+            self.of_node_port.entry(*node_port).or_default();
+        }
+        self
     }
 
     pub fn is_empty(&self) -> bool {
@@ -142,8 +149,16 @@ mod tests {
     }
 
     #[test]
-    fn a_service_of_tcp_or_without_endpoints_ends_no_flow() {
+    fn all_flows_to_a_service_without_endpoints_are_stale_and_those_of_tcp_end_by_themselves() {
+        check(&dns("UDP", &[("10.244.0.7:5353", false)]), "10.96.0.10:53", "10.244.0.7:5353", true);
+        check(&dns("UDP", &[]), "192.168.0.1:30053", "10.244.0.7:5353", true);
         check(&dns("TCP", &[("10.244.0.7:5353", true)]), "10.96.0.10:53", "10.244.0.9:5353", false);
-        check(&dns("UDP", &[("10.244.0.7:5353", false)]), "10.96.0.10:53", "10.244.0.7:5353", false);
+    }
+
+    #[test]
+    fn a_service_that_is_gone_is_one_without_endpoints() {
+        let before = Fronts::of(&dns("UDP", &[("10.244.0.7:5353", true)]));
+        assert_eq!(Fronts::default().with_gone(&before), Fronts::of(&dns("UDP", &[])));
+        assert_eq!(before.clone().with_gone(&before), before);
     }
 }

@@ -158,16 +158,15 @@ impl Syncer<'_> {
         if self.fronts.as_ref() == Some(&fronts) {
             return;
         }
-        match conntrack::let_go(&fronts).await {
-            Ok(0) => self.fronts = Some(fronts),
+        let before = self.fronts.take().unwrap_or_default();
+        match conntrack::let_go(&fronts.clone().with_gone(&before)).await {
             Ok(count) => {
-                info!(count, "let go of UDP flows whose endpoint is gone");
+                if count > 0 {
+                    info!(count, "let go of UDP flows whose endpoint is gone");
+                }
                 self.fronts = Some(fronts);
             }
-            Err(error) => {
-                self.fronts = None;
-                warn!(%error, "UDP clients may still be sent to endpoints that are gone, will retry");
-            }
+            Err(error) => warn!(%error, "UDP clients may still be sent to endpoints that are gone, will retry"),
         }
     }
 

@@ -333,6 +333,25 @@ fn a_udp_client_that_keeps_its_port_reaches_the_new_endpoint_when_the_old_is_gon
 }
 
 #[test]
+fn a_udp_client_is_refused_when_the_last_endpoint_is_gone_or_the_service() {
+    let mut lab = Lab::new();
+    let (_, b) = two_pods(&mut lab);
+    let services = udp(&["10.244.0.5:8080"]);
+    let (first, second) = (UdpClient::new(&b), UdpClient::new(&b));
+    apply(&lab, &services);
+    assert_eq!(first.ask("10.96.0.7:53"), "a sees 10.244.0.6");
+    apply(&lab, &udp(&[]));
+    assert!(first.is_refused("10.96.0.7:53"));
+
+    apply(&lab, &services);
+    assert_eq!(second.ask("10.96.0.7:53"), "a sees 10.244.0.6");
+    apply(&lab, &[]);
+    let gone = Fronts::default().with_gone(&Fronts::of(&services));
+    assert_eq!(block_on(&lab.node(), conntrack::let_go(&gone)).unwrap(), 1);
+    assert!(second.is_refused("10.96.0.7:53"));
+}
+
+#[test]
 fn a_udp_client_that_came_too_early_reaches_the_first_endpoint() {
     let mut lab = Lab::new();
     two_pods(&mut lab);
