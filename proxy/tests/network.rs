@@ -286,6 +286,38 @@ fn pods_are_reached_past_dockers_rules_which_stay_as_they_are() {
 }
 
 #[test]
+fn docker_that_starts_later_is_nothing_to_do() {
+    let mut lab = Lab::new();
+    let (_, b) = two_pods(&mut lab);
+    let spec = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": 30080}]}});
+    let services = web(spec, &["10.244.0.5:8080"]);
+    apply(&lab, &services);
+    // Docker puts itself in front of what is there, and closes what falls through.
+    run(&lab.node(), &["iptables-restore", "--noflush"], &DOCKER.replace("-A FORWARD", "-I FORWARD"));
+    assert_eq!(ask(&b, "10.96.0.7:80").as_deref(), Ok("a sees 10.244.0.6"));
+    assert_eq!(ask(&lab.outside(), "192.168.77.1:30080").as_deref(), Ok("a sees 10.244.0.1"));
+    assert_eq!(apply(&lab, &services), "");
+}
+
+#[test]
+fn node_ports_on_localhost_do_not_open_localhost_to_the_wire() {
+    let mut lab = Lab::new();
+    let _pods = two_pods(&mut lab);
+    let (node, outside) = (lab.node(), lab.outside());
+    serve(&node, SocketAddrV4::new(Ipv4Addr::new(127, 0, 0, 5), 9000), "private");
+    // A neighbour that sends to 127.0.0.5 over the wire, as no honest one does.
+    ip(&format!("-n {outside} route del local 127.0.0.0/8 dev lo table local"));
+    ip(&format!("-n {outside} route add 127.0.0.5/32 via {NODE_IP} src {OUTSIDE_IP}"));
+    let route_localnet = "net.ipv4.conf.all.route_localnet=1";
+    run(&outside, &["sysctl", "-q", "-w", route_localnet], "");
+    run(&node, &["sysctl", "-q", "-w", route_localnet], "");
+    assert_eq!(ask(&outside, "127.0.0.5:9000").as_deref(), Ok("private sees 192.168.77.100"), "without our rules");
+    apply(&lab, &[]);
+    assert_eq!(ask(&outside, "127.0.0.5:9000"), Err(ErrorKind::TimedOut));
+    assert_eq!(ask(&node, "127.0.0.5:9000").as_deref(), Ok("private sees 127.0.0.1"));
+}
+
+#[test]
 fn rules_of_ours_that_somebody_changed_are_put_back_and_others_left() {
     let mut lab = Lab::new();
     let (_, b) = two_pods(&mut lab);
