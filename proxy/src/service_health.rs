@@ -17,6 +17,7 @@ use client::ObjectKey;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
@@ -75,7 +76,18 @@ pub struct HealthChecks {
 #[derive(Debug)]
 struct Open {
     check: watch::Sender<Check>,
-    _closes: DropGuard,
+    server: JoinHandle<io::Result<()>>,
+    /// Ends the connections, when it goes.
+    connections: DropGuard,
+}
+
+impl Open {
+    /// Closes the port: when this returns, nobody listens.
+    async fn close(self) {
+        drop(self.connections);
+        self.server.abort();
+        let _ = self.server.await;
+    }
 }
 
 impl HealthChecks {
@@ -83,9 +95,13 @@ impl HealthChecks {
         HealthChecks { progress, open: BTreeMap::new() }
     }
 
-    /// Makes `wanted` what is answered. A port that is taken is tried again at the next call.
+    /// Makes `wanted` what is answered, and nothing else. A port that is taken is tried again at the next call.
     pub async fn set(&mut self, wanted: BTreeMap<u16, Check>) {
-        self.open.retain(|port, _| wanted.contains_key(port));
+        let gone: Vec<_> = self.open.extract_if(.., |port, _| !wanted.contains_key(port)).collect();
+        for (port, open) in gone {
+            info!(port, "no longer answering health checks");
+            open.close().await;
+        }
         for (port, check) in wanted {
             if let Some(open) = self.open.get(&port) {
                 open.check.send_replace(check);
@@ -113,8 +129,8 @@ async fn open(port: u16, check: Check, progress: Arc<Progress>) -> io::Result<Op
     };
     let closing = CancellationToken::new();
     let serve = axum::serve(listener, Router::new().fallback(answer));
-    tokio::spawn(serve.with_graceful_shutdown(closing.clone().cancelled_owned()).into_future());
-    Ok(Open { check, _closes: closing.drop_guard() })
+    let server = tokio::spawn(serve.with_graceful_shutdown(closing.clone().cancelled_owned()).into_future());
+    Ok(Open { check, server, connections: closing.drop_guard() })
 }
 
 #[cfg(test)]

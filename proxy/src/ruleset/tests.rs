@@ -183,6 +183,17 @@ fn three_endpoints_are_equally_likely_and_those_of_this_node_may_meet_themselves
 }
 
 #[test]
+fn an_endpoint_at_the_nodes_own_address_is_not_masqueraded() {
+    check(
+        json!({}),
+        &["192.168.0.1:6443 local"],
+        expect![[r#"
+        nat -A KUBE-IP-10.96.0.0-26 -d 10.96.0.7/32 -p tcp -m comment --comment "shop/web" -m tcp --dport 80 -j DNAT --to-destination 192.168.0.1:6443
+    "#]],
+    );
+}
+
+#[test]
 fn many_endpoints_have_a_chain() {
     let endpoints = ["10.244.1.1:80", "10.244.1.2:80", "10.244.1.3:80", "10.244.1.4:80", "10.244.1.5:80"];
     check(
