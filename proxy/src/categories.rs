@@ -91,6 +91,7 @@ mod tests {
             affinity_seconds: None,
             internal,
             external,
+            health_check_node_port: None,
         }
     }
 

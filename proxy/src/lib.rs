@@ -9,6 +9,7 @@
 
 pub mod categories;
 pub mod config;
+pub mod conntrack;
 pub mod dns;
 pub mod endpoint;
 pub mod iptables;
@@ -20,6 +21,7 @@ pub mod ruleset;
 pub mod saved;
 pub mod serve;
 pub mod service;
+pub mod service_health;
 pub mod sync;
 pub mod sysctl;
 

@@ -28,9 +28,13 @@ pub struct Observed {
 
 impl Observed {
     pub fn new(informers: &Informers) -> Observed {
-        let slices: Cache<EndpointSlice> = informers.of();
+        Observed::of(informers.of(), informers.of(), informers.of())
+    }
+
+    /// The world that these caches show.
+    pub fn of(services: Cache<Service>, slices: Cache<EndpointSlice>, nodes: Cache<Node>) -> Observed {
         slices.index("service", |slice| endpoint::service_of(slice).iter().map(ObjectKey::to_string).collect());
-        Observed { services: informers.of(), slices, nodes: informers.of() }
+        Observed { services, slices, nodes }
     }
 
     /// Waits until all of the cluster has been seen once.

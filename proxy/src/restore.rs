@@ -84,6 +84,7 @@ fn hook_changes(current: &[Hook], desired: &[Hook]) -> String {
 #[cfg(test)]
 mod tests {
     use expect_test::{Expect, expect};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -180,5 +181,135 @@ mod tests {
                 COMMIT
             "#]],
         );
+    }
+
+    /// What `iptables-restore --noflush` does with its input: our rules and those of others in one kernel.
+    ///
+    /// Panics where the real one refuses: at what is not there, and at a chain deleted while it is full or in use.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Kernel(BTreeMap<String, BTreeMap<String, Vec<String>>>);
+
+    impl Kernel {
+        fn restore(&mut self, input: &str) {
+            let mut table = String::new();
+            for line in input.lines() {
+                if let Some(name) = line.strip_prefix('*') {
+                    name.clone_into(&mut table);
+                    continue;
+                }
+                let chains = self.0.get_mut(&table).unwrap();
+                let words: Vec<&str> = line.splitn(3, ' ').collect();
+                match words[..] {
+                    ["COMMIT"] => {}
+                    ["-A", chain, rule] => chains.get_mut(chain).unwrap().push(rule.to_owned()),
+                    ["-I", chain, place] => {
+                        let rule = place.strip_prefix("1 ").unwrap().to_owned();
+                        chains.get_mut(chain).unwrap().insert(0, rule);
+                    }
+                    ["-D", chain, rule] => {
+                        let rules = chains.get_mut(chain).unwrap();
+                        rules.remove(rules.iter().position(|known| known == rule).unwrap());
+                    }
+                    ["-X", chain] => {
+                        assert_eq!(chains.remove(chain), Some(Vec::new()), "{chain} is empty");
+                        let jump = format!("-j {chain}");
+                        assert!(
+                            !chains.values().flatten().any(|rule| rule.ends_with(&jump)),
+                            "nothing leads to {chain}"
+                        );
+                    }
+                    [declared, ..] => {
+                        chains.insert(declared.strip_prefix(':').unwrap().to_owned(), Vec::new());
+                    }
+                    [] => unreachable!("a line has a first word"),
+                }
+            }
+        }
+
+        /// As `iptables-save` prints it.
+        fn saved(&self) -> String {
+            let mut text = String::new();
+            for (table, chains) in &self.0 {
+                let _ = writeln!(text, "*{table}");
+                text.extend(chains.keys().map(|chain| format!(":{chain} - [0:0]\n")));
+                let of_chain = |(chain, rules): (&String, &Vec<String>)| -> String {
+                    rules.iter().map(|rule| format!("-A {chain} {rule}\n")).collect()
+                };
+                text.extend(chains.iter().map(of_chain));
+            }
+            text
+        }
+
+        /// What is left without our chains and what leads to them.
+        fn foreign(&self) -> Kernel {
+            let mut kernel = self.clone();
+            for chains in kernel.0.values_mut() {
+                chains.retain(|chain, _| !chain.starts_with("KUBE-"));
+                chains.values_mut().for_each(|rules| rules.retain(|rule| !rule.contains("-j KUBE-")));
+            }
+            kernel
+        }
+    }
+
+    /// Our chains of a table, each with some rules, and hooks that lead to them from chains of others.
+    fn any_table() -> impl Strategy<Value = Table> {
+        let rule = prop_oneof![Just("one"), Just("two"), Just("-j ACCEPT")].prop_map(str::to_owned);
+        let name = prop_oneof![Just("KUBE-SERVICES"), Just("KUBE-SVC-A"), Just("KUBE-SVC-B"), Just("KUBE-IP-C")];
+        let chains = prop::collection::btree_map(name.prop_map(str::to_owned), prop::collection::vec(rule, 0..4), 0..4);
+        let hooks = prop::collection::vec((prop_oneof![Just("INPUT"), Just("FORWARD")], 0..4usize), 0..4);
+        (chains, hooks).prop_map(|(mut chains, hooks)| {
+            let names: Vec<String> = chains.keys().cloned().collect();
+            // Each chain leads to the next, so that the order of deletions matters.
+            for (chain, next) in names.iter().zip(names.iter().skip(1)) {
+                chains.get_mut(chain).unwrap().push(format!("-j {next}"));
+            }
+            let hook = |(chain, target): (&str, usize)| {
+                let rule = format!("-m comment --comment \"ours\" -j {}", names.get(target)?);
+                Some(Hook { chain: chain.to_owned(), rule })
+            };
+            Table { hooks: hooks.into_iter().filter_map(hook).collect(), chains }
+        })
+    }
+
+    fn any_ruleset() -> impl Strategy<Value = Ruleset> {
+        (any_table(), any_table()).prop_map(|(nat, filter)| Ruleset { nat, filter })
+    }
+
+    /// A kernel that has these rules among those of others.
+    fn kernel(ours: &Ruleset) -> Kernel {
+        let of_table = |table: &Table| {
+            let mut chains = table.chains.clone();
+            for (chain, rules) in [("DOCKER", &["-i docker0 -j RETURN"] as &[&str]), ("INPUT", &["-j DROP"])] {
+                chains.insert(chain.to_owned(), rules.iter().map(|rule| (*rule).to_owned()).collect());
+            }
+            chains.insert("FORWARD".to_owned(), vec!["-j DOCKER".to_owned(), "-j DROP".to_owned()]);
+            table.hooks.iter().rev().for_each(|hook| chains.get_mut(&hook.chain).unwrap().insert(1, hook.rule.clone()));
+            chains
+        };
+        Kernel([("nat".to_owned(), of_table(&ours.nat)), ("filter".to_owned(), of_table(&ours.filter))].into())
+    }
+
+    fn sorted_hooks(mut ruleset: Ruleset) -> Ruleset {
+        ruleset.nat.hooks.sort();
+        ruleset.filter.hooks.sort();
+        ruleset
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_there_the_kernel_has_what_is_wanted_and_what_is_foreign_stays(
+            current in any_ruleset(), desired in any_ruleset()
+        ) {
+            let mut kernel = kernel(&current);
+            let foreign = kernel.foreign();
+            let seen = crate::saved::parse(&kernel.saved());
+            if let Some(input) = input(&seen, &desired) {
+                kernel.restore(&input);
+            }
+            let now = crate::saved::parse(&kernel.saved());
+            prop_assert_eq!(input(&now, &desired), None, "a second run has nothing to do");
+            prop_assert_eq!(sorted_hooks(now), sorted_hooks(desired));
+            prop_assert_eq!(kernel.foreign(), foreign);
+        }
     }
 }

@@ -93,6 +93,8 @@ impl Ruleset {
             rules.filter_by_address.into_iter().for_each(|(address, rule)| filter_tree.add(address, rule));
             ruleset.nat.chain(names::NODE_PORTS).extend(rules.nat_node_ports);
             ruleset.filter.chain(names::SERVICES).extend(rules.filter_node_ports);
+            let health_checks = ruleset.filter.chain(names::NODE_PORTS);
+            health_checks.extend(rules.health_check.filter(|rule| !health_checks.contains(rule)));
             ruleset.nat.chains.extend(rules.chains);
             local_pods.extend(rules.local_pods);
         }

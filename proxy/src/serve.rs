@@ -4,7 +4,7 @@
 //! Left out: profiling, configz.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 pub struct Progress {
     /// Runs that fail for longer than this are not healthy.
     patience: Duration,
-    state: Mutex<Runs>,
+    runs: watch::Sender<Runs>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,32 +38,39 @@ struct Runs {
 impl Progress {
     /// As upstream, twice the period between full runs is waited for a run to end well.
     pub fn new(sync_period: Duration) -> Progress {
-        Progress { patience: sync_period * 2, state: Mutex::default() }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Runs> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        Progress { patience: sync_period * 2, runs: watch::Sender::default() }
     }
 
     /// A run begins.
     pub fn began(&self, now: Timestamp) {
-        self.lock().pending_since.get_or_insert(now);
+        self.runs.send_modify(|runs| runs.pending_since = runs.pending_since.or(Some(now)));
     }
 
     /// A run ended well: all that was seen before it is in the kernel.
     pub fn ended(&self, now: Timestamp) {
-        let mut runs = self.lock();
-        (runs.pending_since, runs.last_updated) = (None, Some(now));
+        self.runs.send_modify(|runs| (runs.pending_since, runs.last_updated) = (None, Some(now)));
+    }
+
+    /// Waits until a run has ended well and none is due.
+    pub async fn settled(&self) {
+        let mut runs = self.runs.subscribe();
+        let settled = runs.wait_for(|runs| runs.last_updated.is_some() && runs.pending_since.is_none()).await;
+        drop(settled.expect("the sender is in self"));
     }
 
     /// Says whether the node is about to be deleted, so that load balancers should let go of it.
     pub fn node_leaves(&self, leaves: bool) {
-        self.lock().node_leaves = leaves;
+        self.runs.send_modify(|runs| runs.node_leaves = leaves);
+    }
+
+    /// Do runs end well? Whether the node is about to be deleted is not asked.
+    pub fn is_healthy(&self, now: Timestamp) -> bool {
+        self.answer(Asked::Livez, now).0 == StatusCode::OK
     }
 
     /// The answer of /healthz, which load balancers ask, and of /livez, which asks only about this process.
     fn answer(&self, asked: Asked, now: Timestamp) -> (StatusCode, serde_json::Value) {
-        let runs = *self.lock();
+        let runs = *self.runs.borrow();
         let late = runs.pending_since.is_some_and(|since| now.duration_since(since).unsigned_abs() > self.patience);
         let healthy = !late && (asked == Asked::Livez || (runs.last_updated.is_some() && !runs.node_leaves));
         // Without a change there is nothing to be behind of: the rules are as of now.

@@ -12,6 +12,8 @@ use k8s_openapi::api::core::v1::{Service, ServicePort as Port, ServiceSpec};
 
 /// Services with this label are another proxy's.
 pub const OTHER_PROXY: &str = "service.kubernetes.io/service-proxy-name";
+/// Services with this label are nobody's, even if they have a cluster IP.
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
 /// How long a client keeps its endpoint when the Service doesn't say: three hours.
 const AFFINITY_SECONDS: u32 = 10_800;
 
@@ -74,6 +76,8 @@ pub struct ServicePort {
     pub affinity_seconds: Option<u32>,
     pub internal: Policy,
     pub external: Policy,
+    /// Where a load balancer asks whether this node has an endpoint of the Service.
+    pub health_check_node_port: Option<u16>,
 }
 
 impl fmt::Display for ServicePort {
@@ -101,11 +105,12 @@ impl ServicePort {
     }
 }
 
-/// The ports of a Service; none of one that has no cluster IP, or that another proxy looks after.
+/// The ports of a Service; none of one that has no cluster IP or is labelled so, or that another proxy looks after.
 pub fn ports(service: &Service) -> Vec<ServicePort> {
     let Some(spec) = service.spec.as_ref() else { return Vec::new() };
     let labels = service.metadata.labels.as_ref();
-    if spec.type_.as_deref() == Some("ExternalName") || labels.is_some_and(|labels| labels.contains_key(OTHER_PROXY)) {
+    let is_not_ours = labels.is_some_and(|it| it.contains_key(OTHER_PROXY) || it.contains_key(HEADLESS));
+    if spec.type_.as_deref() == Some("ExternalName") || is_not_ours {
         return Vec::new();
     }
     let Some(cluster_ip) = cluster_ip(spec) else { return Vec::new() };
@@ -139,7 +144,16 @@ fn port_of(service: &Service, spec: &ServiceSpec, cluster_ip: Ipv4Addr, port: &P
         affinity_seconds: affinity,
         internal: Policy::parse(spec.internal_traffic_policy.as_deref()),
         external: Policy::parse(spec.external_traffic_policy.as_deref()),
+        health_check_node_port: health_check_node_port(spec),
     })
+}
+
+/// Only a load balancer needs it, and only where nodes without an endpoint drop its traffic.
+fn health_check_node_port(spec: &ServiceSpec) -> Option<u16> {
+    let is_asked = spec.type_.as_deref() == Some("LoadBalancer")
+        && Policy::parse(spec.external_traffic_policy.as_deref()) == Policy::Local;
+    let port = spec.health_check_node_port.filter(|port| is_asked && *port != 0)?;
+    port.try_into().ok()
 }
 
 /// The addresses that this proxy answers for; with mode `Proxy` the load balancer's own traffic is left alone.
@@ -177,6 +191,15 @@ mod tests {
         assert!(check(json!({"clusterIP": "None", "ports": [{"port": 80}]}), json!({})).is_empty());
         let elsewhere = json!({"type": "ExternalName", "externalName": "example.org", "ports": [{"port": 80}]});
         assert!(check(elsewhere, json!({})).is_empty());
+    }
+
+    #[test]
+    fn a_service_with_a_label_that_sends_the_proxy_away_is_not_proxied() {
+        for label in [OTHER_PROXY, HEADLESS] {
+            let service = json!({"metadata": {"namespace": "shop", "name": "web", "labels": {label: ""}},
+                "spec": {"clusterIP": "10.96.0.7", "ports": [{"port": 80}]}});
+            assert!(ports(&serde_json::from_value(service).unwrap()).is_empty(), "{label}");
+        }
     }
 
     #[test]

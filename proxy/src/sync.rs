@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::config::Config;
+use crate::conntrack::{self, Fronts};
 use crate::iptables::{Iptables, IptablesError};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
@@ -20,6 +21,7 @@ use crate::routes::{self, Route};
 use crate::ruleset::{Ruleset, Settings};
 use crate::saved;
 use crate::serve::Progress;
+use crate::service_health::{self, HealthChecks};
 use crate::sysctl;
 
 /// How long to wait after a failure before the next try.
@@ -56,6 +58,8 @@ pub async fn run(
         iptables,
         known: None,
         routes: None,
+        fronts: None,
+        health_checks: HealthChecks::new(progress.clone()),
         progress,
         metrics,
     };
@@ -101,6 +105,9 @@ struct Syncer<'a> {
     known: Option<Ruleset>,
     /// The routes that were set last; `None` when the kernel must be asked.
     routes: Option<Vec<Route>>,
+    /// Where UDP flows may go, as the kernel's flows were last compared with; `None` when they must be.
+    fronts: Option<Fronts>,
+    health_checks: HealthChecks,
     progress: Arc<Progress>,
     metrics: Arc<Metrics>,
 }
@@ -122,6 +129,8 @@ impl Syncer<'_> {
             debug!(bytes = input.len(), ?causes, "restoring");
             self.iptables.restore(&input).await?;
         }
+        self.flows(Fronts::of(&services)).await;
+        self.health_checks.set(service_health::wanted(&services)).await;
         self.metrics.services.set(services.len() as i64);
         self.metrics.rules.set(desired.rules() as i64);
         self.known = Some(desired);
@@ -142,6 +151,23 @@ impl Syncer<'_> {
             self.metrics.resync_differences.inc();
         }
         Ok(current)
+    }
+
+    /// After the rules, so that a flow that is let go of finds the new ones.
+    async fn flows(&mut self, fronts: Fronts) {
+        if self.fronts.as_ref() == Some(&fronts) {
+            return;
+        }
+        let before = self.fronts.take().unwrap_or_default();
+        match conntrack::let_go(&fronts.clone().with_gone(&before)).await {
+            Ok(count) => {
+                if count > 0 {
+                    info!(count, "let go of UDP flows whose endpoint is gone");
+                }
+                self.fronts = Some(fronts);
+            }
+            Err(error) => warn!(%error, "UDP clients may still be sent to endpoints that are gone, will retry"),
+        }
     }
 
     /// Nodes come and go: their pods' routes with them, and our own range with our own Node.

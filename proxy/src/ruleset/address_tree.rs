@@ -2,6 +2,8 @@
 //!
 //! Two levels: a chain per /22 and, behind it, a chain per /26. With 10,000 Services that is some 10 + 16 + 64 rules
 //! walked where upstream walks 10,000; and a change rewrites one small chain.
+//!
+//! Upstream: none; pkg/proxy/iptables keeps one chain of all Services
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;

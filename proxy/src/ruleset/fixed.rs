@@ -16,9 +16,10 @@ const NAT_HOOKS: [(&str, &str, &str); 3] = [
     ("OUTPUT", "-m comment --comment \"kubernetes service portals\"", names::SERVICES),
     ("POSTROUTING", "-m comment --comment \"kubernetes postrouting rules\"", names::POSTROUTING),
 ];
-const FILTER_HOOKS: [(&str, &str, &str); 6] = [
+const FILTER_HOOKS: [(&str, &str, &str); 7] = [
     ("INPUT", NEW_CONNECTIONS, names::SERVICES),
     ("INPUT", "", names::FIREWALL),
+    ("INPUT", "-m comment --comment \"kubernetes health check service ports\"", names::NODE_PORTS),
     // A Service that refuses must do so before pods' traffic is accepted.
     ("FORWARD", NEW_CONNECTIONS, names::SERVICES),
     ("FORWARD", "-m comment --comment \"kubernetes forwarding rules\"", names::FORWARD),
@@ -39,6 +40,7 @@ pub(super) fn rules(settings: &Settings) -> Ruleset {
     ruleset.nat.chain(names::NODE_PORTS);
     *ruleset.filter.chain(names::FORWARD) = forward(settings);
     *ruleset.filter.chain(names::FIREWALL) = firewall(settings);
+    ruleset.filter.chain(names::NODE_PORTS);
     ruleset.filter.chain(names::SERVICES);
     ruleset
 }

@@ -9,6 +9,8 @@
 
 use std::net::Ipv4Addr;
 
+use ipnet::Ipv4Net;
+
 use super::names::{self, PortChains};
 use super::{ServiceWithEndpoints, Settings};
 use crate::categories::{Categories, categorize};
@@ -25,6 +27,8 @@ pub(super) struct Rules {
     pub(super) filter_by_address: Vec<(Ipv4Addr, String)>,
     pub(super) nat_node_ports: Vec<String>,
     pub(super) filter_node_ports: Vec<String>,
+    /// The same for all ports of a Service.
+    pub(super) health_check: Option<String>,
     pub(super) chains: Vec<(String, Vec<String>)>,
     /// Endpoints on this node, which may meet themselves through the Service.
     pub(super) local_pods: Vec<Ipv4Addr>,
@@ -39,6 +43,7 @@ pub(super) fn rules(settings: &Settings, service: &ServiceWithEndpoints) -> Rule
     if port.is_external() {
         writer.external();
     }
+    writer.health_check();
     writer.local_pods();
     writer.rules
 }
@@ -82,19 +87,21 @@ impl<'a> Writer<'a> {
                 self.rules.nat_by_address.push((address, format!("{to_port} -j {chain}")));
                 continue;
             }
-            for range in &self.port.source_ranges {
+            for range in self.sources() {
                 self.rules.nat_by_address.push((address, format!("-s {range} {to_port} -j {chain}")));
             }
-            // What no range let in arrives here with its first destination still on it.
-            self.rules.filter_by_address.push((address, format!("{to_port} -j DROP")));
+            if self.categories.has_any {
+                // What no range let in arrives here with its first destination still on it.
+                self.rules.filter_by_address.push((address, format!("{to_port} -j DROP")));
+            }
         }
         for address in self.port.external_ips.clone() {
             let rule = format!("{} -j {chain}", self.to_port(Some(address)));
             self.rules.nat_by_address.push((address, rule));
         }
         if endpoints.is_empty() {
-            let ranged = !self.port.source_ranges.is_empty();
-            let balanced = self.port.load_balancer_ips.iter().filter(|_| !ranged);
+            let dropped = !self.port.source_ranges.is_empty() && self.categories.has_any;
+            let balanced = self.port.load_balancer_ips.iter().filter(|_| !dropped);
             for address in balanced.chain(&self.port.external_ips).copied() {
                 let rule = self.refusal(Some(address), "");
                 self.rules.filter_by_address.push((address, rule));
@@ -108,6 +115,24 @@ impl<'a> Writer<'a> {
                 self.rules.filter_node_ports.push(rule);
             }
         }
+    }
+
+    /// Who may use the load balancer's addresses. When this node may, so may those addresses: one that is this node's
+    /// is the source of what the node sends to it.
+    fn sources(&self) -> Vec<Ipv4Net> {
+        let mut sources = self.port.source_ranges.clone();
+        if self.settings.node_ip.is_some_and(|node_ip| sources.iter().any(|range| range.contains(&node_ip))) {
+            sources.extend(self.port.load_balancer_ips.iter().copied().map(Ipv4Net::from));
+        }
+        sources
+    }
+
+    /// Whoever asks whether this node has endpoints is let in where the host's own rules would not.
+    fn health_check(&mut self) {
+        let Some(port) = self.port.health_check_node_port else { return };
+        let comment = format!("{} health check node port", self.port.service);
+        self.rules.health_check =
+            Some(format!("-p tcp -m comment --comment \"{comment}\" -m tcp --dport {port} -j ACCEPT"));
     }
 
     /// Makes the chain for traffic from outside.

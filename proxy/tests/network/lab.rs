@@ -138,10 +138,56 @@ pub fn serve(namespace: &str, address: SocketAddrV4, name: &'static str) {
     });
 }
 
+/// A UDP client that keeps its port: to the kernel all that it sends to one address is one flow.
+pub struct UdpClient(UdpSocket);
+
+impl UdpClient {
+    pub fn new(namespace: &str) -> UdpClient {
+        let socket = inside(namespace, || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap());
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        UdpClient(socket)
+    }
+
+    /// Sends to where nobody listens, and waits until that is said.
+    pub fn is_refused(&self, address: &str) -> bool {
+        self.0.connect(address).unwrap();
+        self.0.send(b"?").unwrap();
+        self.0.recv(&mut [0; 64]).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    }
+
+    /// Sends, and returns the answer.
+    pub fn ask(&self, address: &str) -> String {
+        self.0.send_to(b"?", address).unwrap();
+        let mut buffer = [0; 64];
+        let (length, _) = self.0.recv_from(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+}
+
+/// All rules of a namespace, without the counts of packets, which are nobody's.
+pub fn rules(namespace: &str) -> String {
+    let saved = run(namespace, &["iptables-save"], "");
+    let lines = saved.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split(" [").next().unwrap_or(line).to_owned() + "\n").collect()
+}
+
 /// Connects, and returns what the server says; or how that fails.
 pub fn ask(namespace: &str, address: &str) -> Result<String, io::ErrorKind> {
     let address: SocketAddr = address.parse().unwrap();
     inside(namespace, || asked(address)).map_err(|error| error.kind())
+}
+
+/// The answer to an HTTP request.
+pub fn get(namespace: &str, address: &str) -> Result<String, io::ErrorKind> {
+    let address: SocketAddr = address.parse().unwrap();
+    let answer = inside(namespace, || {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    answer.map_err(|error| error.kind())
 }
 
 fn asked(address: SocketAddr) -> io::Result<String> {
