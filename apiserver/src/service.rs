@@ -164,6 +164,10 @@ async fn operate(
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);
     }
+    // Only an object can be replaced or patched, not the collection.
+    if info.name.is_empty() && matches!(info.verb, "update" | "patch") {
+        return Err(Status::method_not_allowed());
+    }
     match (info.verb, subresource) {
         (_, Some(subresource)) if subresource.is_answered_by_kubelet() => {
             operations::connect::answer(&call, subresource, parts).await

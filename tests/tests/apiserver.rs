@@ -433,3 +433,12 @@ async fn namespaces_that_everything_needs_are_not_deleted() {
         assert_eq!((code, answer["message"].as_str()), (403, Some(words.as_str())));
     }
 }
+
+#[tokio::test]
+async fn a_collection_is_neither_replaced_nor_patched() {
+    let server = api_server().await;
+    for method in ["PUT", "PATCH"] {
+        let (code, answer) = as_admin(&server, method, CONFIG_MAPS, config_map("a", "1")).await;
+        assert_eq!((code, answer["reason"].as_str()), (405, Some("MethodNotAllowed")), "{answer}");
+    }
+}

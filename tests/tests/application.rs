@@ -69,7 +69,7 @@ fn run(test: &str, shape: Shape) {
 
 type Step = (&'static str, fn(&mut Application) -> anyhow::Result<()>);
 
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     ("up", Application::up),
     ("warm", Application::a_pod_reaches_the_api_by_name),
     ("deploy", Application::everything_becomes_ready),
@@ -83,6 +83,7 @@ const STEPS: [Step; 16] = [
     ("undo", Application::undo_goes_back),
     ("rights", Application::the_account_may_read_pods_and_nothing_else),
     ("streams", Application::logs_exec_and_port_forward_work),
+    ("readme", Application::the_five_minutes_of_the_readme_work),
     ("resume", Application::a_stopped_cluster_goes_on_where_it_was),
     ("clean", Application::nothing_is_left_of_the_application),
     ("delete", Application::nothing_is_left_of_the_cluster),
@@ -355,12 +356,37 @@ impl Application {
         let ran = self.cluster.try_kubectl(&exec)?;
         let (out, err) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
         ensure!(ran.status.code() == Some(3) && out == "out\n" && err.starts_with("err\n"), "{ran:?}");
+        self.kubectl("run crashes --image=app-client:latest --command -- false")?;
+        let crashed = "--for=jsonpath={.status.containerStatuses[0].state.waiting.reason}=CrashLoopBackOff";
+        self.kubectl(&format!("wait {PATIENCE} {crashed} pod/crashes"))?;
+        let refused = self.cluster.try_kubectl(&["exec", "crashes", "--", "true"])?;
+        let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+        ensure!(words.contains("container not found (\"crashes\")"), "exec where nothing runs: {words}");
+        self.kubectl("delete pod crashes")?;
         let mut count = self.cluster.kubectl_command(&["exec", "-i", "client", "--", "bash", "-c", "wc -c"]);
         let mut count = count.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn()?;
         std::io::Write::write_all(&mut count.stdin.take().context("a pipe")?, &vec![b'x'; 1 << 20])?;
         let counted = count.wait_with_output()?;
         ensure!(counted.stdout == b"1048576\n", "of a MiB arrived {}", String::from_utf8_lossy(&counted.stdout));
         self.port_forward()
+    }
+
+    /// Each line of its example that begins with `kubectl`, as it stands there.
+    fn the_five_minutes_of_the_readme_work(&mut self) -> anyhow::Result<()> {
+        let readme = fs::read_to_string(workspace().join("README.md"))?;
+        let (_, example) = readme.split_once("## Five minutes with it").context("the README has an example")?;
+        let (example, _) = example.split_once("\n## ").context("the example ends")?;
+        let commands: Vec<&str> = example
+            .lines()
+            .filter_map(|line| line.strip_prefix("    kubectl "))
+            .map(|line| line.split(" #").next().unwrap_or(line).trim())
+            .collect();
+        ensure!(commands.len() > 5, "the README's example has only {commands:?}");
+        for command in commands {
+            self.kubectl(command).with_context(|| format!("kubectl {command}"))?;
+        }
+        self.kubectl(&format!("wait {PATIENCE} --for=delete pod -l app=web"))?;
+        Ok(())
     }
 
     /// What a reboot leaves: no process, no container, and all of the state.

@@ -109,7 +109,9 @@ fn mount_token(pod: &mut Value) {
     let name = existing.clone().unwrap_or_else(|| format!("{VOLUME_PREFIX}{}", suffix(&pod["metadata"])));
     let mut mounted = false;
     for list in ["initContainers", "containers"] {
-        for container in pod["spec"][list].as_array_mut().into_iter().flatten() {
+        // Not `pod["spec"][list]`: an index into what isn't there would make it null.
+        let containers = pod["spec"].get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
             let mounts = container["volumeMounts"].as_array().into_iter().flatten();
             if mounts.into_iter().any(|mount| mount["mountPath"] == MOUNT_PATH) {
                 continue;

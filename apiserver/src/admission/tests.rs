@@ -85,6 +85,13 @@ fn objects_are_created_only_in_namespaces_that_stay() {
 }
 
 #[test]
+fn a_pod_without_init_containers_has_none_afterwards_either() {
+    let world = World::new([namespace("ns"), account(json!({}))]);
+    let pod = create_pod(&world, json!({"containers": [{"name": "c"}]})).unwrap();
+    assert_eq!(pod["spec"].get("initContainers"), None);
+}
+
+#[test]
 fn a_pod_gets_its_account_a_token_and_pull_secrets() {
     let world = World::new([namespace("ns"), account(json!({"imagePullSecrets": [{"name": "pull"}]}))]);
     let pod = create_pod(&world, containers()).unwrap();

@@ -104,13 +104,13 @@ fn pod(server: &Server, path: &Segments) -> Result<std::sync::Arc<Pod>, Refused>
     pod.ok_or_else(|| (StatusCode::NOT_FOUND, "pod does not exist".to_string()))
 }
 
-/// The newest container of that name.
+/// The container of that name that runs: nothing can be done in another.
 async fn container(server: &Server, path: &Segments) -> Result<String, Refused> {
     let pod = pod(server, path)?;
     let name = segment(path, "container");
     let runtime =
         observed::observe(&server.acts.runtime, pod_spec::uid(&pod)).await.map_err(|error| refused(&error))?;
-    let found = runtime.container(name).map(|container| container.id.clone());
+    let found = runtime.running().find(|container| container.name == name).map(|container| container.id.clone());
     found.ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, format!("container not found ({name:?})")))
 }
 

@@ -105,7 +105,6 @@ fn programs(shape: Shape) -> Vec<Finding> {
         ("ctr", "containerd"),
         ("runc", "runc"),
         ("iptables-restore", "iptables"),
-        ("conntrack", "conntrack"),
         ("ip", "iproute2"),
     ];
     if shape == Shape::Separate {

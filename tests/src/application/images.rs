@@ -23,6 +23,7 @@ pub fn all() -> Vec<(&'static str, &'static str, Image)> {
         ("library/myapp-backend", "v2", backend("2")),
         ("library/myapp-frontend", "latest", frontend()),
         ("library/app-client", "latest", client()),
+        ("library/nginx", "latest", web_server()),
     ]
 }
 
@@ -44,6 +45,18 @@ fn frontend() -> Image {
     let mut image = from_root("nginx", json!({ "Entrypoint": ["/entrypoint"] }));
     image.file("entrypoint", &source("frontend/entrypoint"), 0o755);
     image.file("etc/nginx/frontend.conf", &source("frontend/nginx.conf"), 0o644);
+    image
+}
+
+/// What the README's example runs.
+fn web_server() -> Image {
+    let config = "error_log /dev/stderr;\npid /run/nginx.pid;\nevents {}\n\
+                  http {\n    server {\n        listen 80;\n        return 200 \"it works\\n\";\n    }\n}\n";
+    let mut image = from_root("nginx", json!({ "Entrypoint": ["nginx", "-g", "daemon off;"] }));
+    // Debian's link to its shell is made when a package is installed, and this one was only unpacked.
+    let shell = fs::read(part("roots/nginx/bin/bash")).expect("a shell that deploy/test-parts unpacked");
+    image.file("bin/sh", &shell, 0o755);
+    image.file("etc/nginx/nginx.conf", config.as_bytes(), 0o644);
     image
 }
 
