@@ -37,11 +37,17 @@ use observed::Observed;
 use ruleset::Ruleset;
 use serve::Progress;
 
-/// Runs the proxy of one node until `shutdown`. The kernel's rules stay when it ends, so that nothing stops working.
+/// Runs the proxy of one node until `shutdown`; says `ready` when the kernel has its rules for the first time. They stay
+/// when it ends, so that nothing stops working.
 ///
 /// # Errors
 /// A port of its own is taken.
-pub async fn run(config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Config,
+    client: kube::Client,
+    ready: impl FnOnce() + Send,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let observed = Observed::new(&Informers::new(client));
     let progress = Arc::new(Progress::new(config.sync_period));
     let metrics = Arc::new(Metrics::default());
@@ -57,7 +63,13 @@ pub async fn run(config: Config, client: kube::Client, shutdown: CancellationTok
         sync::run(&config, observed.clone(), progress.clone(), metrics.clone(), shutdown.clone()).await;
         anyhow::Ok(())
     };
-    tokio::try_join!(health, numbers, rules)?;
+    let first = async {
+        if shutdown.run_until_cancelled(progress.settled()).await.is_some() {
+            ready();
+        }
+        Ok(())
+    };
+    tokio::try_join!(health, numbers, rules, first)?;
     Ok(())
 }
 

@@ -64,8 +64,7 @@ async fn main() -> anyhow::Result<()> {
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| file.kubeconfig());
     let user_agent = format!("kube-proxy/{}", component::version::GIT_VERSION);
     let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
-    component::notify::ready();
-    proxy::run(config, client, component::shutdown::on_signal()?).await
+    proxy::run(config, client, component::notify::ready, component::shutdown::on_signal()?).await
 }
 
 fn config(flags: &Flags, file: &KubeProxyConfiguration) -> anyhow::Result<Config> {

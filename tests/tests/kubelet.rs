@@ -13,6 +13,8 @@ use tests::rig::{Namespace, Node};
 /// Sleeps until it is told to stop.
 const SLEEP: &str = "trap 'exit 0' TERM; while :; do sleep 1000000 & wait; done";
 
+const MANY: [&str; 8] = ["p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8"];
+
 /// What must stay the same of a pod's container when nothing happens to it: its id, how often it was restarted, and
 /// since when the pod has been ready.
 fn life_of(pod: &Pod) -> (String, i32, String) {
@@ -67,17 +69,39 @@ fn a_killed_kubelet_restarts_no_container_and_catches_up() {
 }
 
 #[test]
+fn a_kubelet_that_is_killed_while_pods_start_starts_none_of_them_twice() {
+    Namespace::new().run(async |_| {
+        let node = Node::start().await;
+        for name in MANY {
+            node.create(name, SLEEP).await;
+        }
+        // The first of them runs, the others are somewhere on their way.
+        let first = lives(&node, &MANY[..1]).await;
+        node.kill("kubelet").await;
+        node.start_kubelet().await;
+        let all = lives(&node, &MANY).await;
+        assert_eq!(all[MANY[0]], first[MANY[0]]);
+        // containerd gives up a start whose client is gone: such a container has failed once without having run.
+        assert!(all.values().all(|(_, restarts, _)| *restarts <= 1), "{all:?}");
+        assert_eq!(node.count_running(), 2 * MANY.len());
+    });
+}
+
+#[test]
 fn a_killed_containerd_restarts_no_container() {
     Namespace::new().run(async |_| {
         let node = Node::start().await;
-        node.create("a", SLEEP).await;
-        let before = lives(&node, &["a"]).await;
+        for name in MANY {
+            node.create(name, SLEEP).await;
+        }
+        let before = lives(&node, &MANY).await;
         node.kill("containerd").await;
         node.start_containerd().await;
         // The kubelet has found it again once another pod runs.
-        node.create("b", SLEEP).await;
-        node.running("b").await;
-        assert_eq!(lives(&node, &["a"]).await, before);
+        node.create("another", SLEEP).await;
+        node.running("another").await;
+        assert_eq!(lives(&node, &MANY).await, before);
+        assert_eq!(node.count_running(), 2 * (MANY.len() + 1));
     });
 }
 

@@ -100,7 +100,7 @@ fn start_components(
     config.cluster_cidr = settings.cluster_cidr;
     config.service_cidr = settings.service_cidr;
     let client = mount.client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
-    start("proxy", Box::pin(proxy::run(config, client, shutdown.clone())));
+    start("proxy", Box::pin(proxy::run(config, client, || (), shutdown.clone())));
 
     let mut config = proxy::dns::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;

@@ -173,6 +173,14 @@ impl Node {
     }
 
     /// Where the kubelet keeps everything of a pod.
+    /// How many containers run: one of each pod is its sandbox.
+    pub fn count_running(&self) -> usize {
+        let mut command = std::process::Command::new("ctr");
+        command.arg("--address").arg(self.layout.containerd_socket());
+        let listed = command.args(["--namespace", "k8s.io", "tasks", "list"]).output().expect("ctr");
+        String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.ends_with("RUNNING")).count()
+    }
+
     pub fn pod_folder(&self, pod: &Pod) -> PathBuf {
         self.layout.kubelet_root().join("pods").join(pod.metadata.uid.as_deref().unwrap_or_default())
     }
