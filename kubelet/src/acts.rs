@@ -219,7 +219,7 @@ impl Acts {
             recorder.warning("Failed", &format!("Error: {reason}"), Some(name));
             failure(reason, &message)
         };
-        let reference = images::normalized(written);
+        let reference = images::full_name(written);
         let reference = reference.map_err(|message| refused("InspectFailed", "InvalidImageName", message))?;
         let present = self.runtime.image(&reference).await.map_err(|error| {
             refused("InspectFailed", "ImageInspectError", format!("Failed to inspect image \"{written}\": {error}"))

@@ -3,6 +3,8 @@
 //! Upstream: pkg/kubelet/images, pkg/credentialprovider
 //! Left out: credential plugins, checking again who may use an image that is present.
 
+mod reference;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::core::v1::{Container, Secret};
@@ -25,31 +27,19 @@ pub fn pull_policy(container: &Container) -> PullPolicy {
     }
 }
 
-/// The full name of an image: registry, path, and tag or digest.
+/// The full name of an image.
 ///
 /// # Errors
 /// It is no name of an image; the text is the message of `InvalidImageName`.
-pub fn normalized(image: &str) -> Result<String, String> {
-    let bad = |character: char| character.is_whitespace() || character.is_control();
-    let path = image.split(['@']).next().unwrap_or_default();
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name).split(':').next().unwrap_or_default();
-    let repository = path.split_once(':').map_or(path, |(repository, _)| repository);
-    let lower = !path.contains('/') && repository.chars().any(|character| character.is_ascii_uppercase());
-    if image.is_empty() || image.contains(bad) || name.is_empty() || lower {
-        return Err(format!(
-            "Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": invalid reference format"
-        ));
+pub fn full_name(image: &str) -> Result<String, String> {
+    // The id of an image that is on the node already; as a name it would be the tag of an image called sha256.
+    if image.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64) {
+        return Ok(image.to_owned());
     }
-    let registry = path.split_once('/').map(|(registry, _)| registry);
-    let has_registry = registry.is_some_and(|first| first.contains(['.', ':']) || first == "localhost");
-    let prefix = match (has_registry, path.contains('/')) {
-        (true, _) => "",
-        (false, true) => "docker.io/",
-        (false, false) => "docker.io/library/",
-    };
-    let last = path.rsplit_once('/').map_or(path, |(_, last)| last);
-    let tag = if image.contains('@') || last.contains(':') { "" } else { ":latest" };
-    Ok(format!("{prefix}{image}{tag}"))
+    let complete = reference::normalized(image);
+    complete.map_err(|why| {
+        format!("Failed to apply default image tag \"{image}\": couldn't parse image name \"{image}\": {why}")
+    })
 }
 
 /// The logins of a pull secret that are for the registry of an image.
@@ -83,14 +73,6 @@ fn login_of(login: &Value) -> AuthConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn short_names_are_completed() {
-        assert_eq!(normalized("nginx"), Ok("docker.io/library/nginx:latest".into()));
-        assert_eq!(normalized("me/app:1"), Ok("docker.io/me/app:1".into()));
-        assert_eq!(normalized("localhost:5000/app"), Ok("localhost:5000/app:latest".into()));
-        assert!(normalized("NO CAPS").is_err());
-    }
 
     #[test]
     fn a_login_is_used_for_its_registry_only() {

@@ -12,7 +12,7 @@ use apiserver::attributes::UserInfo;
 use apiserver::service::ApiServer;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node as NodeObject, Pod, ServiceAccount};
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, LogParams, Patch, PatchParams, PostParams};
 use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use skiff::commands::{delete, down, serve};
@@ -127,18 +127,61 @@ impl Node {
 
     /// Creates a pod on this node with one container, `c`, of busybox, that runs a script.
     pub async fn create(&self, name: &str, script: &str) -> Pod {
-        let container = json!({ "name": "c", "image": BUSYBOX_IMAGE, "command": ["/bin/sh", "-c", script] });
-        let spec = json!({ "nodeName": "n1", "containers": [container], "terminationGracePeriodSeconds": 2 });
-        let pod: Value = json!({ "metadata": { "name": name }, "spec": spec });
-        let pod: Pod = serde_json::from_value(pod).expect("a pod");
-        self.pods().create(&PostParams::default(), &pod).await.expect("the pod is created")
+        self.create_with(name, json!({ "containers": [container(script, json!({}))] })).await
+    }
+
+    /// Creates a pod on this node with this `spec`.
+    pub async fn create_with(&self, name: &str, spec: Value) -> Pod {
+        let mut whole = json!({ "nodeName": "n1", "terminationGracePeriodSeconds": 2 });
+        merge(&mut whole, spec);
+        let metadata = json!({ "name": name, "labels": { "app": name }, "annotations": { "note": "a note" } });
+        self.make::<Pod>(json!({ "metadata": metadata, "spec": whole })).await
+    }
+
+    /// Creates an object in the namespace `default`.
+    pub async fn make<K>(&self, object: Value) -> K
+    where
+        K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+            + serde::Serialize
+            + serde::de::DeserializeOwned
+            + Clone
+            + std::fmt::Debug,
+    {
+        let object: K = serde_json::from_value(object).expect("an object of that kind");
+        let objects: Api<K> = Api::default_namespaced(self.client());
+        objects.create(&PostParams::default(), &object).await.expect("the object is created")
+    }
+
+    /// Waits until the pod has Succeeded or Failed.
+    pub async fn ended(&self, name: &str) -> Pod {
+        self.so(name, "ended", |pod| matches!(phase(pod), Some("Succeeded" | "Failed"))).await
+    }
+
+    /// Waits until something is so of a pod.
+    pub async fn so(&self, name: &str, what: &str, holds: impl Fn(&Pod) -> bool) -> Pod {
+        let holds = |pod: Option<&Pod>| pod.is_some_and(&holds);
+        let waited = self.within(&format!("has {name} {what}"), await_condition(self.pods(), name, holds)).await;
+        waited.expect("a condition that holds has an object")
+    }
+
+    /// What a container of the pod has written.
+    pub async fn log(&self, name: &str, container: &str) -> String {
+        let of = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        self.pods().logs(name, &of).await.expect("a log")
+    }
+
+    /// Runs a pod to its end and returns what its container `c` has written.
+    pub async fn output(&self, name: &str, spec: Value) -> String {
+        self.create_with(name, spec).await;
+        let pod = self.ended(name).await;
+        let log = self.log(name, "c").await;
+        assert_eq!(phase(&pod), Some("Succeeded"), "{log}");
+        log
     }
 
     /// Waits until the pod is ready.
     pub async fn running(&self, name: &str) -> Pod {
-        let ready = |pod: Option<&Pod>| pod.is_some_and(|pod| condition(pod, "Ready") == Some("True"));
-        let waited = self.within(&format!("has {name} ready"), await_condition(self.pods(), name, ready)).await;
-        waited.expect("a condition that holds has an object")
+        self.so(name, "ready", |pod| condition(pod, "Ready") == Some("True")).await
     }
 
     pub async fn delete(&self, pod: &Pod) {
@@ -172,7 +215,18 @@ impl Node {
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
-    /// Where the kubelet keeps everything of a pod.
+    /// Runs a command in the first container of a pod.
+    pub async fn exec(&self, name: &str, command: &[&str]) {
+        let pod = self.pods().get(name).await.expect("the pod is there");
+        let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        let id = statuses[0].container_id.clone().expect("a container that runs");
+        let mut exec = std::process::Command::new("ctr");
+        exec.arg("--address").arg(self.layout.containerd_socket()).args(["--namespace", "k8s.io", "tasks", "exec"]);
+        exec.args(["--exec-id", "test", id.trim_start_matches("containerd://")]).args(command);
+        let output = exec.output().expect("ctr");
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// How many containers run: one of each pod is its sandbox.
     pub fn count_running(&self) -> usize {
         let mut command = std::process::Command::new("ctr");
@@ -181,6 +235,7 @@ impl Node {
         String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.ends_with("RUNNING")).count()
     }
 
+    /// Where the kubelet keeps everything of a pod.
     pub fn pod_folder(&self, pod: &Pod) -> PathBuf {
         self.layout.kubelet_root().join("pods").join(pod.metadata.uid.as_deref().unwrap_or_default())
     }
@@ -210,6 +265,23 @@ fn ready_since(node: Option<&NodeObject>) -> Option<Timestamp> {
 }
 
 /// The status of a pod's condition.
+pub fn phase(pod: &Pod) -> Option<&str> {
+    pod.status.as_ref()?.phase.as_deref()
+}
+
+/// The container `c`, of busybox, that runs a script, with more of its fields.
+pub fn container(script: &str, fields: Value) -> Value {
+    let mut container = json!({ "name": "c", "image": BUSYBOX_IMAGE, "command": ["/bin/sh", "-c", script] });
+    merge(&mut container, fields);
+    container
+}
+
+fn merge(object: &mut Value, more: Value) {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+}
+
 pub fn condition<'a>(pod: &'a Pod, kind: &str) -> Option<&'a str> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.status.as_str())
