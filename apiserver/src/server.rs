@@ -19,6 +19,7 @@ use crate::{
     },
     authorization::{Authorizer, Mode},
     bootstrap,
+    compaction::{self, Retention},
     core::Core,
     memory::Memory,
     registry::Registry,
@@ -70,11 +71,13 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         documents: Default::default(),
         metrics: Default::default(),
     });
+    let compactor = compaction::keep_short(Arc::downgrade(&memory), store.clone(), Retention::default());
     let follower = follow(memory, store, log);
     tokio::spawn(async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = follower => {}
+            () = compactor => {}
         }
     });
     let server = ApiServer::new(core);

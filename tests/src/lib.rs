@@ -1,4 +1,5 @@
 //! What the tests of the whole system share: nodes and clusters of real parts, which leave nothing behind.
 
 pub mod application;
+pub mod history;
 pub mod rig;

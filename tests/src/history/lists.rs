@@ -1,0 +1,38 @@
+//! I06, and I03 and I04 for reads: a list is exactly the state at its revision, and that revision is not stale.
+
+use super::{Answer, Operation, Replay, Request, Violation, revisions::Bounds};
+
+/// What is wrong with the reads of a run.
+pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
+    let bounds = Bounds::of(operations, replay);
+    let mut violations = Vec::new();
+    for operation in operations {
+        let Answer::Listed { revision, items } = &operation.answer else { continue };
+        let Request::List { prefix, at } = &operation.called.request else { continue };
+        let expected = replay.state(prefix, *revision);
+        if *items != expected {
+            let odd = items.iter().find(|item| !expected.contains(item));
+            let odd = odd.map(|item| format!("shows {item:?}")).or_else(|| {
+                let missing = expected.iter().find(|item| !items.contains(item));
+                missing.map(|item| format!("lacks {item:?}"))
+            });
+            let what = format!("the list of {prefix} at {revision} {}", odd.unwrap_or("is out of order".into()));
+            violations.push(Violation { invariant: "I06", what });
+        }
+        match at {
+            Some(at) if at != revision => {
+                let what = format!("a list at revision {at} was answered with {revision}");
+                violations.push(Violation { invariant: "I06", what });
+            }
+            Some(_) => {}
+            None => {
+                let known = bounds.acknowledged_before(operation.called.at_ns);
+                if *revision < known {
+                    let what = format!("a list of {prefix} at {revision} began when {known} was known: stale");
+                    violations.push(Violation { invariant: "I03", what });
+                }
+            }
+        }
+    }
+    violations
+}
