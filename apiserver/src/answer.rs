@@ -58,7 +58,7 @@ impl Format {
     ///
     /// # Errors
     /// 406 when there is none.
-    pub fn negotiate(headers: &HeaderMap, query: &crate::request_info::Query) -> Result<Format, Status> {
+    pub fn negotiate(headers: &HeaderMap, query: &component::query::Query) -> Result<Format, Status> {
         let accept: Vec<&str> =
             headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
         let accept = accept.join(",");

@@ -13,6 +13,7 @@ use crate::{
     authentication::{Authenticator, service_account::TokenIssuer},
     authorization::Authorizer,
     discovery::Documents,
+    kubelet_client::KubeletClient,
     memory::Memory,
     metrics::Metrics,
     operations::write::store_failure,
@@ -28,6 +29,8 @@ pub struct Core {
     pub authorizer: Authorizer,
     pub admission: Chain,
     pub tokens: Option<TokenIssuer>,
+    /// How kubelets are reached; without it there are no logs and nothing can be run in pods.
+    pub kubelets: Option<KubeletClient>,
     pub service_range: ipnet::Ipv4Net,
     /// Discovery and OpenAPI, as far as they were asked for.
     pub documents: Documents,

@@ -13,6 +13,7 @@ mod openapi;
 
 use api::status::Status;
 use axum::body::Body;
+use component::query::Query;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::json;
 
@@ -22,7 +23,6 @@ use crate::{
     answer::{self, Format},
     attributes::RequestInfo,
     core::Core,
-    request_info::Query,
     row::{Subresource, Verbs},
 };
 

@@ -21,6 +21,7 @@ use crate::{
         static_token::StaticTokens,
     },
     authorization::Mode,
+    kubelet_client::KubeletClient,
     server,
     service::ApiServer,
 };
@@ -77,6 +78,14 @@ pub struct Flags {
     /// `etcd`, `embedded` (implied by `--data-dir`), or `memory` for a cluster to throw away.
     #[arg(long, value_parser = ["etcd", "embedded", "memory"])]
     store: Option<String>,
+    /// The client certificate that kubelets are shown.
+    #[arg(long, requires_all = ["kubelet_client_key", "kubelet_certificate_authority"])]
+    kubelet_client_certificate: Option<PathBuf>,
+    #[arg(long)]
+    kubelet_client_key: Option<PathBuf>,
+    /// The authority that signs the kubelets' serving certificates.
+    #[arg(long)]
+    kubelet_certificate_authority: Option<PathBuf>,
     #[command(flatten)]
     pub log: component::logging::LogFlags,
 }
@@ -162,6 +171,9 @@ fn config(flags: &Flags) -> anyhow::Result<server::Config> {
         audiences: issuers.clone(),
         max_expiration_s: 0,
     });
+    let kubelets = flags.kubelet_client_certificate.as_ref().zip(flags.kubelet_client_key.as_ref());
+    let kubelets = kubelets.zip(flags.kubelet_certificate_authority.as_ref());
+    let kubelets = kubelets.map(|((certificate, key), authority)| KubeletClient::new(authority, certificate, key));
     Ok(server::Config {
         authorization_modes: Mode::parse(&flags.authorization_mode).map_err(anyhow::Error::msg)?,
         static_tokens: StaticTokens::parse(&String::from_utf8_lossy(&tokens)).map_err(anyhow::Error::msg)?,
@@ -172,5 +184,6 @@ fn config(flags: &Flags) -> anyhow::Result<server::Config> {
         issuers,
         verification_keys,
         issuer,
+        kubelets: kubelets.transpose()?,
     })
 }

@@ -15,6 +15,7 @@ mod compaction;
 pub mod core;
 pub mod discovery;
 pub mod flags;
+pub mod kubelet_client;
 pub mod memory;
 pub mod metrics;
 pub mod object;

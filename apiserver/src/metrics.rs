@@ -34,13 +34,9 @@ pub struct Labels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct CountLabels {
-    code: String,
-    verb: &'static str,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
-    scope: &'static str,
+    code: u16,
+    #[prometheus(flatten)]
+    about: Labels,
 }
 
 type Durations = Family<Labels, Histogram, fn() -> Histogram>;
@@ -98,11 +94,10 @@ impl Labels {
 impl Metrics {
     /// Counts a request that was answered with `code`.
     pub fn observe(&self, labels: Labels, code: u16, took: Duration) {
-        let Labels { verb, group, version, resource, subresource, scope } = labels.clone();
-        let counted = CountLabels { code: code.to_string(), verb, group, version, resource, subresource, scope };
+        let counted = CountLabels { code, about: labels };
         self.requests.get_or_create(&counted).inc();
-        if labels.verb != "WATCH" {
-            self.durations.get_or_create(&labels).observe(took.as_secs_f64());
+        if counted.about.verb != "WATCH" {
+            self.durations.get_or_create(&counted.about).observe(took.as_secs_f64());
         }
     }
 

@@ -4,6 +4,7 @@
 //! Left out: apply (server-side) and exports.
 
 pub mod call;
+pub mod connect;
 pub mod create;
 pub mod delete;
 pub mod get;

@@ -6,67 +6,11 @@
 //! Every segment is decoded and checked here, once, before anything else looks at the request: what authorization
 //! sees is what the storage key is made from.
 
+use component::query::Query;
 use http::Method;
+use percent_encoding::percent_decode_str;
 
 use crate::attributes::RequestInfo;
-
-/// A query string, decoded: names with their values, in order.
-#[derive(Debug, Clone, Default)]
-pub struct Query(Vec<(String, String)>);
-
-impl Query {
-    /// Parses a query string; what can't be decoded is kept as it is.
-    pub fn parse(text: &str) -> Query {
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        Query(
-            pairs
-                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-                .map(|(k, v)| (decode(k, true), decode(v, true)))
-                .collect(),
-        )
-    }
-
-    /// The first value of `name`.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
-    }
-
-    /// All values of `name`.
-    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
-        self.0.iter().filter(move |(each, _)| each == name).map(|(_, value)| value.as_str())
-    }
-
-    /// A boolean as upstream reads it: given and neither `false` nor `0`.
-    pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| value != "0" && !value.eq_ignore_ascii_case("false"))
-    }
-}
-
-/// Decodes %XX (and `+` in queries). Bytes that don't make UTF-8 are replaced.
-fn decode(text: &str, plus_is_space: bool) -> String {
-    if !text.contains(['%', '+']) {
-        return text.to_owned();
-    }
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let hex = |digit: Option<u8>| digit.and_then(|digit| char::from(digit).to_digit(16));
-        match byte {
-            b'+' if plus_is_space => bytes.push(b' '),
-            b'%' => {
-                let mut ahead = rest.clone();
-                if let (Some(high), Some(low)) = (hex(ahead.next()), hex(ahead.next())) {
-                    bytes.push(u8::try_from(high * 16 + low).expect("two hexadecimal digits are a byte"));
-                    rest = ahead;
-                } else {
-                    bytes.push(b'%');
-                }
-            }
-            byte => bytes.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
 
 /// Whether a decoded segment can be part of a storage key: not empty, `.`, `..`, nor with a slash, percent or control
 /// character in it.
@@ -93,7 +37,8 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Option<RequestInfo> 
     if path.starts_with("//") {
         return None;
     }
-    let mut segments: Vec<String> = resource_segments.iter().map(|segment| decode(segment, false)).collect();
+    let decoded = |segment: &&str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    let mut segments: Vec<String> = resource_segments.iter().map(decoded).collect();
     // A proxied path is the backend's own: only what names our object must be safe.
     let proxied_from = segments.iter().position(|segment| segment == "proxy").map_or(segments.len(), |at| at + 1);
     if !segments.iter().take(proxied_from).all(|segment| is_safe_segment(segment)) {

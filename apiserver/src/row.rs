@@ -163,4 +163,9 @@ impl Subresource {
             Subresource::Approval => "approval",
         }
     }
+
+    /// Whether the kubelet of the pod's node answers it, not the object that is stored.
+    pub fn is_answered_by_kubelet(self) -> bool {
+        matches!(self, Subresource::Log | Subresource::Exec | Subresource::Attach | Subresource::PortForward)
+    }
 }

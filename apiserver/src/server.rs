@@ -21,6 +21,7 @@ use crate::{
     bootstrap,
     compaction::{self, Retention},
     core::Core,
+    kubelet_client::KubeletClient,
     memory::Memory,
     registry::Registry,
     rows::rows,
@@ -40,6 +41,26 @@ pub struct Config {
     pub issuers: Vec<String>,
     pub verification_keys: Vec<crate::authentication::keys::PublicKey>,
     pub issuer: Option<TokenIssuer>,
+    /// How kubelets are reached, for logs and for running things in pods.
+    pub kubelets: Option<KubeletClient>,
+}
+
+impl Default for Config {
+    /// What the flags come to when none is given, but for the keys that tokens need.
+    fn default() -> Config {
+        Config {
+            authorization_modes: vec![Mode::Node, Mode::Rbac],
+            static_tokens: StaticTokens::default(),
+            enabled_admission_plugins: Vec::new(),
+            disabled_admission_plugins: Vec::new(),
+            service_range: ipnet::Ipv4Net::new_assert([10, 96, 0, 0].into(), 16),
+            advertised: None,
+            issuers: Vec::new(),
+            verification_keys: Vec::new(),
+            issuer: None,
+            kubelets: None,
+        }
+    }
 }
 
 /// Loads the store into memory, follows it from there on, and makes the objects that every cluster has.
@@ -67,6 +88,7 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         authorizer,
         admission,
         tokens: config.issuer,
+        kubelets: config.kubelets,
         service_range: config.service_range,
         documents: Default::default(),
         metrics: Default::default(),

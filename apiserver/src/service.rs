@@ -15,6 +15,7 @@ use std::{
 use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
+use component::query::Query;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use rustls::pki_types::CertificateDer;
@@ -29,7 +30,7 @@ use crate::{
     discovery,
     metrics::Labels,
     operations::{self, call::Call},
-    request_info::{self, Query},
+    request_info,
     row::{Row, Scope, Subresource, Verbs},
 };
 
@@ -153,7 +154,9 @@ async fn operate(
         }
     };
     check_scope(row, authorized)?;
-    let format = Format::negotiate(&parts.headers, query)?;
+    // What a kubelet answers has a form of its own, whatever the client says it accepts.
+    let has_own_form = subresource.is_some_and(Subresource::is_answered_by_kubelet);
+    let format = if has_own_form { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
@@ -162,6 +165,9 @@ async fn operate(
         return review(&call, body().await?);
     }
     match (info.verb, subresource) {
+        (_, Some(subresource)) if subresource.is_answered_by_kubelet() => {
+            operations::connect::answer(&call, subresource, parts).await
+        }
         ("get", Some(Subresource::Scale)) => operations::subresource::scale(&call, None).await,
         ("update" | "patch", Some(Subresource::Scale)) => {
             operations::subresource::scale(&call, Some(body().await?)).await

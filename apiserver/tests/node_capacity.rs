@@ -20,14 +20,8 @@ const PODS: &str = "/api/v1/namespaces/default/pods";
 async fn open() -> Service {
     let config = Config {
         authorization_modes: vec![Mode::AlwaysAllow],
-        static_tokens: Default::default(),
-        enabled_admission_plugins: Vec::new(),
         disabled_admission_plugins: vec!["ServiceAccount".to_owned()],
-        service_range: "10.96.0.0/16".parse().unwrap(),
-        advertised: None,
-        issuers: Vec::new(),
-        verification_keys: Vec::new(),
-        issuer: None,
+        ..Config::default()
     };
     let store = Arc::new(store::memory::Memory::new());
     let server = server::open(config, store, CancellationToken::new()).await.unwrap();

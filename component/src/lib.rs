@@ -9,8 +9,10 @@ pub mod kubeconfig;
 pub mod logging;
 pub mod notify;
 pub mod pki;
+pub mod query;
 pub mod serve;
 pub mod shutdown;
+pub mod upgrade;
 pub mod version;
 
 /// Makes aws-lc-rs the process's one TLS provider. Calling it again changes nothing.

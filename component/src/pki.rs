@@ -12,7 +12,7 @@ mod inspect;
 
 pub use authority::{Authority, Issued, Leaf, Usage};
 pub use cluster::{ClusterPki, Identity, ServerNames};
-pub use files::{create_private, read_certificates, read_key, write_private, write_public};
+pub use files::{create_private, read_certificates, read_key, read_roots, write_private, write_public};
 pub use inspect::{Inspected, Subject, inspect, inspect_der};
 
 /// What can be wrong with certificates.

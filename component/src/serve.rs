@@ -7,6 +7,27 @@ mod health;
 mod metrics;
 mod tls;
 
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use anyhow::Context;
+use tokio_util::sync::CancellationToken;
+
 pub use health::{Health, routes as health_routes};
 pub use metrics::{Authorize, encode as metrics_text, routes as metrics_routes};
 pub use tls::{ClientCertificates, PeerCertificates, TlsFiles, serve, server_config};
+
+/// Serves health on a component's port until `shutdown`; /metrics is there, and nobody may read it yet.
+///
+/// # Errors
+/// The port is taken.
+pub async fn serve_health(address: SocketAddr, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("can't listen on {address}; is the port in use?"))?;
+    let tls = server_config(None, "localhost", &ClientCertificates::NotAsked)?;
+    let routes = health_routes(Health::default()).merge(metrics_routes(Arc::new(Mutex::default()), None));
+    serve(listener, tls, routes, shutdown).await?;
+    Ok(())
+}

@@ -66,7 +66,8 @@ impl Config {
 
     /// A controller manager that shares its process with the API server: it needs no kubeconfig and no election.
     pub fn in_process(root_ca_file: Option<PathBuf>) -> Self {
-        let mut config = Self::parse_from(["skiff-controller-manager", "--kubeconfig=", "--leader-elect=false"]);
+        let mut config = Self::parse_from(["skiff-controller-manager", "--kubeconfig=none", "--leader-elect=false"]);
+        config.kubeconfig = PathBuf::new();
         config.root_ca_file = root_ca_file;
         config
     }
@@ -74,5 +75,17 @@ impl Config {
     /// The limit on finished pods.
     pub fn finished_pods(&self) -> usize {
         if self.terminated_pod_gc_threshold == 0 { usize::MAX } else { self.terminated_pod_gc_threshold }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn within_a_process_there_is_no_kubeconfig_and_no_election() {
+        let config = Config::in_process(Some("/ca.crt".into()));
+        assert!(config.kubeconfig.as_os_str().is_empty() && !config.leader_elect);
+        assert!(config.runs("replicaset") && config.root_ca_file == Some("/ca.crt".into()));
     }
 }

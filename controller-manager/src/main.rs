@@ -3,17 +3,13 @@
 //! Upstream: cmd/kube-controller-manager/controller-manager.go
 //! Left out: a certificate of its own for health and metrics: it makes one that lasts a year.
 
-use std::sync::{Arc, Mutex};
-
-use anyhow::Context;
 use client::ClientSource;
 use component::flags::{self, Component};
-use component::serve::{self, ClientCertificates, Health};
+use component::serve::serve_health;
 use controller_manager::service_account_clients::service_account_clients;
 use controller_manager::{Config, run};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, config::AuthInfo};
-use tokio::net::TcpListener;
 
 const USER_AGENT: &str = "kube-controller-manager";
 
@@ -28,15 +24,11 @@ async fn main() -> anyhow::Result<()> {
         true => service_account_clients(client.clone(), without_credentials(&config).await?),
         false => ClientSource::shared(client.clone()),
     };
-    let address = (config.bind_address, config.secure_port);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address:?}"))?;
-    let tls = serve::server_config(None, "localhost", &ClientCertificates::NotAsked)?;
-    let routes = serve::health_routes(Health::default()).merge(serve::metrics_routes(Arc::new(Mutex::default()), None));
+    let address = (config.bind_address, config.secure_port).into();
     component::notify::ready();
-    let serving = serve::serve(listener, tls, routes, shutdown.clone());
-    let (served, ran) = tokio::join!(serving, run(config, client, clients, shutdown.clone()));
-    served?;
-    ran
+    let serving = serve_health(address, shutdown.clone());
+    // Whichever ends first ends the process: one without the other is of no use.
+    tokio::try_join!(serving, run(config, client, clients, shutdown.clone())).map(drop)
 }
 
 /// A client of the same API server that shows neither certificate nor token.

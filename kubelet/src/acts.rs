@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret, Service};
 use kube::api::Api;
 use proto::cri::{AuthConfig, Image, Mount};
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::config::Config;
@@ -25,7 +26,7 @@ use crate::machine::Machine;
 use crate::observed::{PodRuntime, Sandbox};
 use crate::recorder::PodRecorder;
 use crate::security::ImageUser;
-use crate::{cgroups, dns, hostname, http_get, images, pod_spec, sandbox, volumes};
+use crate::{cgroups, dns, go_duration, hostname, http_get, images, logs, pod_spec, sandbox, volumes};
 
 /// A container that could not be started: the reason and message of its waiting state.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct Acts {
     owners: Mutex<HashMap<String, String>>,
     /// Containers and sandboxes whose exit was heard, while the runtime's own lists may still call them running.
     exited: Mutex<HashSet<String>>,
+    /// Changes whenever something may have ended.
+    exits: watch::Sender<()>,
 }
 
 impl Acts {
@@ -66,6 +69,7 @@ impl Acts {
             machine,
             owners: Mutex::default(),
             exited: Mutex::default(),
+            exits: watch::Sender::default(),
         }
     }
 
@@ -81,10 +85,26 @@ impl Acts {
         owners.extend(ids.map(|id| (id.clone(), uid.to_string())));
     }
 
+    /// Changes whenever a container or sandbox has ended, or may have while nobody listened.
+    pub fn exits(&self) -> watch::Receiver<()> {
+        self.exits.subscribe()
+    }
+
+    /// Takes note that exits may have been missed.
+    pub fn heard_anew(&self) {
+        self.exits.send_replace(());
+    }
+
+    /// Whether a container's exit was heard while the runtime may still call it running.
+    pub fn has_heard_exit(&self, id: &str) -> bool {
+        self.exited.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
+    }
+
     /// Takes note of an exit. Says whose it was.
     pub fn heard_exit(&self, id: &str) -> Option<String> {
         let owner = self.owner(id)?;
         self.exited.lock().unwrap_or_else(PoisonError::into_inner).insert(id.to_string());
+        self.exits.send_replace(());
         Some(owner)
     }
 
@@ -139,9 +159,19 @@ impl Acts {
         self.runtime.stop_sandbox(id).await.map_err(|error| error.to_string())
     }
 
-    pub async fn remove_container(&self, id: &str) {
+    /// Removes a container that doesn't run, and its log.
+    pub async fn remove_container(&self, id: &str, log: &Path) {
         if let Err(error) = self.runtime.remove_container(id).await {
-            warn!(%error, id, "a container is not removed");
+            return warn!(%error, id, "a container is not removed");
+        }
+        if let Err(error) = logs::remove(log, &self.config.container_logs_dir) {
+            warn!(%error, id, "the log of a removed container stays");
+        }
+    }
+
+    pub async fn remove_sandbox(&self, id: &str) {
+        if let Err(error) = self.runtime.remove_sandbox(id).await {
+            warn!(%error, id, "a sandbox is not removed");
         }
     }
 
@@ -163,13 +193,13 @@ impl Acts {
         let config = config.map_err(|message| warned(recorder, name, "CreateContainerConfigError", message))?;
         let sandbox_config = self.sandbox_config(pod, 0);
         let created = self.runtime.create_container(&in_sandbox.id, config, sandbox_config).await;
-        let id = created.map_err(|error| warned(recorder, name, "CreateContainerError", error.to_string()))?;
-        recorder.normal("Created", &format!("Container created: {name}"), Some(name));
+        let id = created.map_err(|error| warned(recorder, name, "CreateContainerError", error.description().into()))?;
+        recorder.normal("Created", "Container created", Some(name));
         self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), pod_spec::uid(pod).into());
         if let Err(error) = self.runtime.start_container(&id).await {
-            return Err(warned(recorder, name, "RunContainerError", error.to_string()));
+            return Err(warned(recorder, name, "RunContainerError", error.description().into()));
         }
-        recorder.normal("Started", &format!("Container started: {name}"), Some(name));
+        recorder.normal("Started", "Container started", Some(name));
         self.link_log(pod, name, &id, restart_count);
         let hook = spec.lifecycle.as_ref().and_then(|lifecycle| lifecycle.post_start.as_ref());
         if let Some(hook) = hook
@@ -183,41 +213,65 @@ impl Acts {
     }
 
     async fn image(&self, pod: &Pod, spec: &Container, recorder: &PodRecorder) -> Result<Image, StartError> {
-        let reference = images::normalized(spec.image.as_deref().unwrap_or_default());
-        let reference = reference.map_err(|message| warned(recorder, &spec.name, "InvalidImageName", message))?;
-        let present = self.runtime.image(&reference).await;
-        let present = present.map_err(|error| warned(recorder, &spec.name, "ImageInspectError", error.to_string()))?;
+        let (name, written) = (spec.name.as_str(), spec.image.as_deref().unwrap_or_default());
+        let refused = |event: &str, reason: &str, message: String| {
+            recorder.warning(event, &message, Some(name));
+            recorder.warning("Failed", &format!("Error: {reason}"), Some(name));
+            failure(reason, &message)
+        };
+        let reference = images::normalized(written);
+        let reference = reference.map_err(|message| refused("InspectFailed", "InvalidImageName", message))?;
+        let present = self.runtime.image(&reference).await.map_err(|error| {
+            refused("InspectFailed", "ImageInspectError", format!("Failed to inspect image \"{written}\": {error}"))
+        })?;
         match (images::pull_policy(spec), present) {
             (images::PullPolicy::IfNotPresent | images::PullPolicy::Never, Some(image)) => {
-                let message = format!("Container image \"{reference}\" already present on machine");
-                recorder.normal("Pulled", &message, Some(&spec.name));
-                return Ok(image);
+                let message =
+                    format!("Container image \"{written}\" already present on machine and can be accessed by the pod");
+                recorder.normal("Pulled", &message, Some(name));
+                Ok(image)
             }
             (images::PullPolicy::Never, None) => {
-                let message = format!("Container image \"{reference}\" is not present with pull policy of Never");
-                return Err(warned(recorder, &spec.name, "ErrImageNeverPull", message));
+                let message = format!("Container image \"{written}\" is not present with pull policy of Never");
+                Err(refused("ErrImageNeverPull", "ErrImageNeverPull", message))
             }
-            _ => {}
+            _ => {
+                recorder.normal("Pulling", &format!("Pulling image \"{written}\""), Some(name));
+                let pulled = self.pull(pod, &reference).await;
+                let (image, took) = pulled.map_err(|error| {
+                    recorder.warning("Failed", &format!("Failed to pull image \"{written}\": {error}"), Some(name));
+                    recorder.warning("Failed", "Error: ErrImagePull", Some(name));
+                    failure("ErrImagePull", &error)
+                })?;
+                let took = go_duration::millis(took);
+                let message = format!(
+                    "Successfully pulled image \"{written}\" in {took} ({took} including waiting). Image size: {} bytes.",
+                    image.size
+                );
+                recorder.normal("Pulled", &message, Some(name));
+                Ok(image)
+            }
         }
-        recorder.normal("Pulling", &format!("Pulling image \"{reference}\""), Some(&spec.name));
-        let mut logins: Vec<Option<AuthConfig>> = self.logins(pod, &reference).await.into_iter().map(Some).collect();
+    }
+
+    /// Pulls with each of the pod's logins until one is accepted. Says how long it took.
+    async fn pull(&self, pod: &Pod, reference: &str) -> Result<(Image, Duration), String> {
+        let began = tokio::time::Instant::now();
+        let mut logins: Vec<Option<AuthConfig>> = self.logins(pod, reference).await.into_iter().map(Some).collect();
         if logins.is_empty() {
             logins.push(None);
         }
         let mut last = String::new();
         for login in logins {
-            match self.runtime.pull(&reference, login, None).await {
+            match self.runtime.pull(reference, login, None).await {
                 Ok(_) => {
-                    recorder.normal("Pulled", &format!("Successfully pulled image \"{reference}\""), Some(&spec.name));
-                    let image = self.runtime.image(&reference).await.ok().flatten();
-                    return image.ok_or_else(|| failure("ImageInspectError", "the image has gone again"));
+                    let image = self.runtime.image(reference).await.map_err(|error| error.to_string())?;
+                    return image.map(|image| (image, began.elapsed())).ok_or("the image has gone again".into());
                 }
                 Err(error) => last = error.to_string(),
             }
         }
-        let message = format!("Failed to pull image \"{reference}\": {last}");
-        recorder.warning("Failed", &message, Some(&spec.name));
-        Err(failure("ErrImagePull", &last))
+        Err(last)
     }
 
     async fn logins(&self, pod: &Pod, reference: &str) -> Vec<AuthConfig> {
@@ -244,12 +298,15 @@ impl Acts {
         recorder: &PodRecorder,
     ) -> Result<Prepared, StartError> {
         let places = volumes::prepare(pod, &self.config, &self.client, &self.amounts()).await;
-        let places = places.map_err(|error| warned(recorder, &spec.name, "FailedMount", error.to_string()));
-        let places = places.map_err(|error| StartError { reason: "ContainerCreating".into(), ..error })?;
+        let places = places.map_err(|error| {
+            recorder.warning("FailedMount", &error.to_string(), None);
+            StartError { reason: "ContainerCreating".into(), message: String::new() }
+        })?;
         let environment = self.environment(pod, spec, in_sandbox).await;
         let environment =
             environment.map_err(|message| warned(recorder, &spec.name, "CreateContainerConfigError", message))?;
-        let mut mounts = volumes::mounts(spec, &places)
+        let folder = volumes::pod_directory(&self.config, pod_spec::uid(pod));
+        let mut mounts = volumes::mounts(spec, &places, &environment, &folder)
             .map_err(|message| warned(recorder, &spec.name, "CreateContainerConfigError", message))?;
         self.managed_files(pod, spec, in_sandbox, restart_count, &mut mounts)
             .map_err(|error| failure("CreateContainerConfigError", &error.to_string()))?;
@@ -336,8 +393,8 @@ impl Acts {
     /// The link by which log collectors find a container's log.
     fn link_log(&self, pod: &Pod, name: &str, id: &str, restart_count: u32) {
         let link = format!("{}_{}_{name}-{id}.log", pod_spec::name(pod), pod_spec::namespace(pod));
-        let log = crate::logs::pod_directory(&self.config.pod_logs_dir, pod);
-        let log = log.join(crate::logs::file_name(name, restart_count));
+        let log = logs::pod_directory(&self.config.pod_logs_dir, pod);
+        let log = log.join(logs::file_name(name, restart_count));
         let linked = std::fs::create_dir_all(&self.config.container_logs_dir)
             .and_then(|()| std::os::unix::fs::symlink(log, self.config.container_logs_dir.join(link)));
         if let Err(error) = linked {
@@ -415,17 +472,11 @@ impl Acts {
     }
 
     fn remove_logs(&self, pod: &Pod) -> std::io::Result<()> {
-        let logs = crate::logs::pod_directory(&self.config.pod_logs_dir, pod);
+        let logs = logs::pod_directory(&self.config.pod_logs_dir, pod);
         if logs.exists() {
             std::fs::remove_dir_all(&logs)?;
         }
-        let Ok(links) = std::fs::read_dir(&self.config.container_logs_dir) else { return Ok(()) };
-        for link in links.flatten() {
-            if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(&logs)) {
-                std::fs::remove_file(link.path())?;
-            }
-        }
-        Ok(())
+        logs::remove_links(&logs, &self.config.container_logs_dir)
     }
 }
 
@@ -447,7 +498,6 @@ fn failure(reason: &str, message: &str) -> StartError {
 
 /// A failure that is also an Event.
 fn warned(recorder: &PodRecorder, container: &str, reason: &str, message: String) -> StartError {
-    let event = if reason == "FailedMount" { reason } else { "Failed" };
-    recorder.warning(event, &format!("Error: {message}"), Some(container));
+    recorder.warning("Failed", &format!("Error: {message}"), Some(container));
     failure(reason, &message)
 }

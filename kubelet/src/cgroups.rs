@@ -77,8 +77,20 @@ pub fn remove(pod: &Pod, node: &Config) -> io::Result<()> {
 pub fn remove_root(node: &Config) -> io::Result<()> {
     for mount in mounts() {
         remove_tree(&below(&mount, &root(node)))?;
+        if !node.cgroup_root.trim_matches('/').is_empty() {
+            remove_empty(&below(&mount, &node.cgroup_root))?;
+        }
     }
     Ok(())
+}
+
+/// The configured root may be somebody else's too: it goes only when nobody has anything in it.
+fn remove_empty(group: &Path) -> io::Result<()> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
+    match std::fs::remove_dir(group) {
+        Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn mounts() -> Vec<PathBuf> {

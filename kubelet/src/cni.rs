@@ -15,25 +15,26 @@ const FILE: &str = "10-skiff.conflist";
 
 /// Makes sure that there is a network configuration for pods with addresses from `pod_cidr`.
 ///
-/// A foreign configuration wins; our own is rewritten when the range has changed.
-pub fn ensure(folder: &Path, state: &Path, pod_cidr: &str) -> io::Result<()> {
+/// A foreign configuration wins; our own is rewritten when the range has changed. Returns whether it was written.
+pub fn ensure(folder: &Path, state: &Path, pod_cidr: &str) -> io::Result<bool> {
     std::fs::create_dir_all(folder)?;
     for entry in std::fs::read_dir(folder)? {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
         let is_network = [".conf", ".conflist", ".json"].iter().any(|ending| name.ends_with(ending));
         if is_network && name != FILE {
-            return Ok(());
+            return Ok(false);
         }
     }
     let text = format!("{:#}\n", config(state, pod_cidr));
     let file = folder.join(FILE);
     if std::fs::read_to_string(&file).is_ok_and(|current| current == text) {
-        return Ok(());
+        return Ok(false);
     }
     let fresh = folder.join(".10-skiff.new");
     std::fs::write(&fresh, text)?;
-    std::fs::rename(fresh, file)
+    std::fs::rename(fresh, file)?;
+    Ok(true)
 }
 
 fn config(state: &Path, pod_cidr: &str) -> Value {
@@ -63,7 +64,8 @@ mod tests {
     #[test]
     fn our_configuration_names_the_nodes_range() {
         let folder = tempfile::tempdir().unwrap();
-        ensure(folder.path(), Path::new("/state"), "10.244.3.0/24").unwrap();
+        assert!(ensure(folder.path(), Path::new("/state"), "10.244.3.0/24").unwrap());
+        assert!(!ensure(folder.path(), Path::new("/state"), "10.244.3.0/24").unwrap(), "it is written once");
         let text = std::fs::read_to_string(folder.path().join(FILE)).unwrap();
         assert!(text.contains("\"subnet\": \"10.244.3.0/24\""));
     }
@@ -72,7 +74,7 @@ mod tests {
     fn a_foreign_configuration_wins() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("05-other.conflist"), "{}").unwrap();
-        ensure(folder.path(), Path::new("/state"), "10.244.3.0/24").unwrap();
+        assert!(!ensure(folder.path(), Path::new("/state"), "10.244.3.0/24").unwrap());
         assert!(!folder.path().join(FILE).exists());
     }
 }

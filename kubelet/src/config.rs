@@ -48,6 +48,8 @@ pub struct Config {
 pub struct ServerConfig {
     pub address: IpAddr,
     pub port: u16,
+    /// Health without TLS, on loopback only; 0 is none.
+    pub healthz_port: u16,
     /// Certificate and key; a self-signed one is made when absent.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// Clients with certificates of this authority are who their certificate says.
@@ -85,7 +87,13 @@ impl Config {
             system_reserved: BTreeMap::new(),
             container_log_max_bytes: 10 << 20,
             container_log_max_files: 5,
-            server: ServerConfig { address: IpAddr::from([0, 0, 0, 0]), port: 10250, tls: None, client_ca: None },
+            server: ServerConfig {
+                address: IpAddr::from([0, 0, 0, 0]),
+                port: 10250,
+                healthz_port: 10248,
+                tls: None,
+                client_ca: None,
+            },
         }
     }
 
@@ -104,13 +112,18 @@ impl Config {
         ensure!(file.api_version == "kubelet.config.k8s.io/v1beta1", "unknown apiVersion {:?}", file.api_version);
         set(&mut self.server.address, file.address);
         set(&mut self.server.port, file.port);
+        set(&mut self.server.healthz_port, file.healthz_port);
         set(&mut self.cluster_dns, file.cluster_dns);
         set(&mut self.cluster_domain, file.cluster_domain);
         set(&mut self.cgroup_driver, file.cgroup_driver);
         set(&mut self.cgroup_root, file.cgroup_root.filter(|root| !root.is_empty()));
         set(&mut self.container_runtime_endpoint, file.container_runtime_endpoint);
         set(&mut self.resolv_conf, file.resolv_conf);
-        set(&mut self.pod_logs_dir, file.pod_logs_dir);
+        if let Some(pods) = file.pod_logs_dir {
+            // Upstream has no setting for the links; they go beside the logs, as /var/log/containers is.
+            self.container_logs_dir = pods.parent().unwrap_or(&pods).join("containers");
+            self.pod_logs_dir = pods;
+        }
         set(&mut self.max_pods, file.max_pods);
         set(&mut self.system_reserved, file.system_reserved);
         set(&mut self.container_log_max_files, file.container_log_max_files);
@@ -137,6 +150,7 @@ struct KubeletConfiguration {
     kind: String,
     address: Option<IpAddr>,
     port: Option<u16>,
+    healthz_port: Option<u16>,
     #[serde(rename = "clusterDNS")]
     cluster_dns: Option<Vec<IpAddr>>,
     cluster_domain: Option<String>,

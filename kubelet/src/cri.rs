@@ -24,7 +24,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CriError {
     /// There is no such sandbox, container or image. Whoever wanted it gone has what they wanted.
-    #[error("{0}")]
+    #[error("rpc error: code = NotFound desc = {0}")]
     NotFound(String),
     /// The runtime doesn't answer. Containers run on; try again.
     #[error("container runtime is down: {0}")]
@@ -32,6 +32,15 @@ pub enum CriError {
     /// The runtime answered no. The message is for the pod's status.
     #[error("rpc error: code = {code:?} desc = {message}")]
     Refused { code: Code, message: String },
+}
+
+impl CriError {
+    /// What the runtime said, without gRPC's words around it.
+    pub fn description(&self) -> &str {
+        match self {
+            CriError::NotFound(message) | CriError::Unavailable(message) | CriError::Refused { message, .. } => message,
+        }
+    }
 }
 
 impl From<Status> for CriError {

@@ -1,7 +1,7 @@
 //! The kubelet: makes the pods that are bound to a node run there.
 //!
 //! Upstream: pkg/kubelet
-//! Left out: static pods, device plugins, eviction, image collection, swap; its HTTPS server does not exist yet.
+//! Left out: static pods, device plugins, eviction, image collection, swap.
 //!
 //! Read `plan` first: it decides, purely, what has to happen next for one pod; `status` decides what is reported of it.
 //! `worker` is the loop around both, `acts` does what was planned, `pods` gives every pod a worker.
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::client::{Cache, Informers, Recorder, Selector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -24,6 +25,7 @@ pub mod dns;
 pub mod environment;
 pub mod expansion;
 pub mod field_path;
+pub mod go_duration;
 pub mod hostname;
 pub mod http_get;
 pub mod images;
@@ -41,6 +43,7 @@ pub mod resources;
 pub mod runtime_events;
 pub mod sandbox;
 pub mod security;
+pub mod server;
 pub mod status;
 pub mod termination;
 pub mod volumes;
@@ -51,12 +54,13 @@ pub use config::Config;
 /// Runs the kubelet of one node until `shutdown`. Containers run on when it ends.
 ///
 /// # Errors
-/// The root folder can't be made.
+/// The root folder can't be made, or the server can't listen.
 pub async fn run(mut config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.root_dir)?;
     if config.node_ips.is_empty() {
         config.node_ips = vec![machine::own_address()];
     }
+    let bound = server::bind(&config.server, &config.node_name).await?;
     let machine = machine::Machine::look(&config.root_dir);
     let runtime = cri::Runtime::new(&config.container_runtime_endpoint);
     let informers = Informers::new(client.clone());
@@ -69,25 +73,29 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
 
     let (heard, events) = tokio::sync::mpsc::channel(1024);
     let acts = acts::Acts::new(config.clone(), client.clone(), runtime.clone(), recorder, services, machine.clone());
+    let acts = Arc::new(acts);
+    let network_written = Notify::new();
     tokio::join!(
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
-        network(&config, nodes, &shutdown),
-        node::keep(config.clone(), client, runtime, machine, shutdown.clone()),
+        network(&config, nodes, &network_written, &shutdown),
+        node::keep(config.clone(), client, runtime, machine, &network_written, shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
-        pods::follow(Arc::new(acts), pods, events, shutdown.clone()),
+        server::Server::new(acts.clone(), pods.clone()).run(bound, shutdown.clone()),
+        pods::follow(acts, pods, events, shutdown.clone()),
     );
     Ok(())
 }
 
-/// Writes the network's configuration as soon as the node has a range of addresses.
-async fn network(config: &Config, nodes: Cache<Node>, shutdown: &CancellationToken) {
+/// Writes the network's configuration as soon as the node has a range of addresses, and says so to `written`.
+async fn network(config: &Config, nodes: Cache<Node>, written: &Notify, shutdown: &CancellationToken) {
     let mut changes = nodes.changes();
     while let Some(Some(change)) = shutdown.run_until_cancelled(changes.next()).await {
         let range = change.after.and_then(|node| node.spec.as_ref()?.pod_cidr.clone());
-        if let Some(range) = range
-            && let Err(error) = cni::ensure(&config.cni_conf_dir, &config.root_dir, &range)
-        {
-            warn!(%error, "the pod network is not configured");
+        let Some(range) = range else { continue };
+        match cni::ensure(&config.cni_conf_dir, &config.root_dir, &range) {
+            Ok(true) => written.notify_one(),
+            Ok(false) => {}
+            Err(error) => warn!(%error, "the pod network is not configured"),
         }
     }
 }

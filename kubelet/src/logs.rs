@@ -9,6 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 
 use crate::pod_spec;
 
+pub mod changes;
+pub mod reader;
+
 /// One line of a log file. A long line of the container is split into partial entries.
 #[derive(Debug, PartialEq)]
 pub struct Entry<'a> {
@@ -47,6 +50,30 @@ pub fn pod_directory(root: &Path, pod: &Pod) -> PathBuf {
 /// A container's log file, relative to its pod's folder.
 pub fn file_name(container: &str, restart_count: u32) -> String {
     format!("{container}/{restart_count}.log")
+}
+
+/// Removes a container's log, the files that were rotated away from it, and the links to it.
+pub fn remove(log: &Path, links: &Path) -> std::io::Result<()> {
+    let (Some(folder), Some(name)) = (log.parent(), log.file_name().and_then(|name| name.to_str())) else {
+        return Ok(());
+    };
+    let is_of_log = |found: &str| found.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    for entry in std::fs::read_dir(folder)?.flatten() {
+        if is_of_log(&entry.file_name().to_string_lossy()) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    remove_links(log, links)
+}
+
+/// Removes every link of the folder `links` that leads to `to` or below it.
+pub fn remove_links(to: &Path, links: &Path) -> std::io::Result<()> {
+    for link in std::fs::read_dir(links).into_iter().flatten().flatten() {
+        if std::fs::read_link(link.path()).is_ok_and(|target| target.starts_with(to)) {
+            std::fs::remove_file(link.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -29,6 +30,7 @@ pub async fn keep(
     client: kube::Client,
     runtime: Runtime,
     machine: Machine,
+    network_written: &Notify,
     shutdown: CancellationToken,
 ) {
     let keeper = Keeper { config, client, runtime, machine };
@@ -40,9 +42,13 @@ pub async fn keep(
         // A lease is a promise renewed by the clock; the status rides along, because the runtime announces nothing.
         let mut ticks = tokio::time::interval(LEASE_EVERY);
         loop {
-            ticks.tick().await;
-            if let Err(error) = keeper.renew_lease().await {
-                warn!(%error, "lease is not renewed");
+            tokio::select! {
+                _ = ticks.tick() => {
+                    if let Err(error) = keeper.renew_lease().await {
+                        warn!(%error, "lease is not renewed");
+                    }
+                }
+                () = network_written.notified() => keeper.network_is_read().await,
             }
             if let Err(error) = keeper.report().await {
                 warn!(%error, "node status is not written");
@@ -81,6 +87,17 @@ impl Keeper {
         let patch = json!({ "status": status });
         nodes.patch_status(&self.config.node_name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
         Ok(())
+    }
+
+    /// Waits until the runtime has read a network configuration that was just written; it tells nobody. Gives up in
+    /// time for the next report.
+    async fn network_is_read(&self) {
+        let read = async {
+            while trouble(self.runtime.conditions().await).is_some() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LEASE_EVERY / 2, read).await;
     }
 
     async fn renew_lease(&self) -> kube::Result<()> {

@@ -6,7 +6,7 @@
 //! Upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions)
 //! Left out: in-place resize, ephemeral containers, restart rules of single containers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,9 @@ use crate::probes::Verdicts;
 const FIRST_BACK_OFF: SignedDuration = SignedDuration::from_secs(10);
 const LONGEST_BACK_OFF: SignedDuration = SignedDuration::from_secs(300);
 const BACK_OFF_FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_secs(600);
+
+/// How many runs of a container are kept, the current one included.
+const KEPT_RUNS: usize = 2;
 
 /// Failures that are no container's. Neither can be the name of one.
 pub const SANDBOX: &str = "/sandbox";
@@ -43,15 +46,24 @@ pub enum Action {
         restart_count: u32,
         back_off: SignedDuration,
     },
-    /// Run the preStop hook, then stop. `grace_seconds` is for both together.
+    /// Run the preStop hook, then stop. `grace_seconds` is for both together, `why` is the event's message.
     Kill {
         container: String,
         id: String,
         why: String,
         grace_seconds: i64,
     },
-    /// A container that was created but never started: its kubelet died in between.
+    /// A container that was created but never started, because its kubelet died in between; or an old dead one.
     Remove {
+        container: String,
+        id: String,
+    },
+    /// An old sandbox with nothing left in it.
+    RemoveSandbox {
+        id: String,
+    },
+    /// Tell the user that a restart has to wait.
+    TellBackOff {
         container: String,
         id: String,
     },
@@ -73,6 +85,8 @@ impl fmt::Display for Action {
                 write!(f, "kill {container} in {grace_seconds}s: {why}")
             }
             Action::Remove { container, .. } => write!(f, "remove {container}"),
+            Action::RemoveSandbox { id } => write!(f, "remove sandbox {id}"),
+            Action::TellBackOff { container, .. } => write!(f, "tell that {container} backs off"),
             Action::StopSandbox { id } => write!(f, "stop sandbox {id}"),
             Action::Finish => write!(f, "finish"),
         }
@@ -88,6 +102,10 @@ pub struct Progress {
     pub starting: Option<String>,
     /// Containers being stopped, by id, with the grace they were given.
     pub stopping: BTreeMap<String, i64>,
+    /// Containers and sandboxes being removed, by id.
+    pub removing: BTreeSet<String>,
+    /// Containers, by id, whose back-off has been told.
+    pub told: BTreeSet<String>,
     pub finishing: bool,
     /// Starts that failed, by container name; beside them `SANDBOX` and `FINISH`.
     pub failures: BTreeMap<String, Failure>,
@@ -136,13 +154,12 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// The pod is over: stop what runs, then its sandboxes; then, if the API server wants it gone, finish.
     fn end(&mut self, gone: bool) {
-        let why = if gone { "the pod is being deleted" } else { "the pod is over" };
         let grace = pod_spec::grace_seconds(self.pod, self.progress.forgotten);
         let is_sidecar = |container: &Container| pod_spec::is_sidecar(self.pod, &container.name);
         let (sidecars, others): (Vec<_>, Vec<_>) = self.runtime.running().partition(|container| is_sidecar(container));
         let wave = if others.is_empty() { sidecars } else { others };
         for container in &wave {
-            self.kill(container, why, grace);
+            self.kill(container, &stopping(&container.name), grace);
         }
         let busy = self.progress.sandbox_busy || self.progress.starting.is_some() || !self.progress.stopping.is_empty();
         if !wave.is_empty() || busy {
@@ -164,6 +181,7 @@ impl Planner<'_> {
             self.plan.actions.push(Action::StopSandbox { id: stale.id.clone() });
         }
         let sandbox_id = sandbox.id.clone();
+        self.collect();
         if !self.initialized(&sandbox_id) {
             return;
         }
@@ -176,6 +194,26 @@ impl Planner<'_> {
         }
     }
 
+    /// Removes what is dead and no longer asked about: of each container all runs but the last two (`logs --previous`
+    /// reads the older one), and old sandboxes that are empty.
+    fn collect(&mut self) {
+        let mut runs: BTreeMap<&str, usize> = BTreeMap::new();
+        for container in &self.runtime.containers {
+            let newer = runs.entry(&container.name).or_default();
+            *newer += 1;
+            if *newer > KEPT_RUNS && container.exit().is_some() && !self.progress.removing.contains(&container.id) {
+                let (container, id) = (container.name.clone(), container.id.clone());
+                self.plan.actions.push(Action::Remove { container, id });
+            }
+        }
+        for old in self.runtime.sandboxes.iter().skip(1) {
+            let is_empty = !self.runtime.containers.iter().any(|container| container.sandbox_id == old.id);
+            if !old.ready && is_empty && !self.progress.removing.contains(&old.id) {
+                self.plan.actions.push(Action::RemoveSandbox { id: old.id.clone() });
+            }
+        }
+    }
+
     /// Makes a sandbox, unless the pod has ended or its last sandbox still has running containers.
     fn want_sandbox(&mut self) {
         if !self.runtime.sandboxes.is_empty() && self.is_over() {
@@ -183,7 +221,7 @@ impl Planner<'_> {
         }
         let survivors: Vec<_> = self.runtime.running().collect();
         for container in &survivors {
-            self.kill(container, "its sandbox is gone", container.grace_seconds);
+            self.kill(container, &stopping(&container.name), container.grace_seconds);
         }
         if !survivors.is_empty() || self.progress.sandbox_busy || self.backing_off(SANDBOX) {
             return;
@@ -229,6 +267,7 @@ impl Planner<'_> {
             return self.start(spec);
         };
         match &container.state {
+            State::Created if self.progress.removing.contains(&container.id) => {}
             State::Created if self.progress.starting.as_deref() != Some(&spec.name) => {
                 let (container, id) = (container.name.clone(), container.id.clone());
                 self.plan.actions.push(Action::Remove { container, id });
@@ -254,6 +293,10 @@ impl Planner<'_> {
         let earliest = add(exit.finished_at, back_off);
         if self.now < earliest {
             self.look_again(earliest);
+            if !self.progress.told.contains(&container.id) {
+                let (container, id) = (spec.name.clone(), container.id.clone());
+                self.plan.actions.push(Action::TellBackOff { container, id });
+            }
             return;
         }
         let next = if back_off.is_zero() { FIRST_BACK_OFF } else { (back_off * 2).min(LONGEST_BACK_OFF) };
@@ -315,6 +358,11 @@ impl Planner<'_> {
     fn look_again(&mut self, at: Timestamp) {
         self.plan.look_again_at = Some(self.plan.look_again_at.map_or(at, |planned| planned.min(at)));
     }
+}
+
+/// What the `Killing` event says when nothing is wrong with the container.
+fn stopping(container: &str) -> String {
+    format!("Stopping container {container}")
 }
 
 /// How long to wait after this exit: what was set when the container was made, or nothing after a long run.

@@ -53,7 +53,10 @@ pub async fn follow(
             },
             event = events.recv() => match event {
                 Some(RuntimeEvent::Exited(id)) => dispatcher.wake_owner(&id),
-                Some(RuntimeEvent::Connected) => dispatcher.wake_all(),
+                Some(RuntimeEvent::Connected) => {
+                    dispatcher.acts.heard_anew();
+                    dispatcher.wake_all();
+                }
                 None => return,
             },
         }

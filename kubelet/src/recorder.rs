@@ -13,10 +13,12 @@ use crate::pod_spec;
 pub struct PodRecorder {
     recorder: Recorder,
     pod: ObjectReference,
+    init_containers: Vec<String>,
 }
 
 impl PodRecorder {
     pub fn new(recorder: Recorder, pod: &Pod) -> Self {
+        let init_containers = pod_spec::init_containers(pod).iter().map(|container| container.name.clone()).collect();
         let pod = ObjectReference {
             api_version: Some("v1".into()),
             kind: Some("Pod".into()),
@@ -26,7 +28,7 @@ impl PodRecorder {
             resource_version: pod.metadata.resource_version.clone(),
             field_path: None,
         };
-        Self { recorder, pod }
+        Self { recorder, pod, init_containers }
     }
 
     pub fn normal(&self, reason: &str, message: &str, container: Option<&str>) {
@@ -38,7 +40,10 @@ impl PodRecorder {
     }
 
     fn regarding(&self, container: Option<&str>) -> ObjectReference {
-        let field_path = container.map(|name| format!("spec.containers{{{name}}}"));
+        let list = |name: &str| {
+            if self.init_containers.iter().any(|init| init == name) { "initContainers" } else { "containers" }
+        };
+        let field_path = container.map(|name| format!("spec.{}{{{name}}}", list(name)));
         ObjectReference { field_path, ..self.pod.clone() }
     }
 }

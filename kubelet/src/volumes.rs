@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::core::v1::{
-    ConfigMap, Container, KeyToPath, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume, VolumeProjection,
+    ConfigMap, Container, KeyToPath, PersistentVolume, PersistentVolumeClaim, Pod, Secret, Volume, VolumeMount,
+    VolumeProjection,
 };
 use kube::api::{Api, PostParams};
 use kube::core::Request;
@@ -17,11 +18,13 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use serde_json::{Value, json};
 
 use crate::config::Config;
+use crate::expansion::expand;
 use crate::field_path::{self, NodeAmounts};
 use crate::local_volumes;
 use crate::pod_spec;
 
 pub mod atomic_writer;
+pub mod sub_path;
 
 use atomic_writer::File;
 
@@ -321,31 +324,41 @@ fn own_recursively(path: &Path, group: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The mounts of a container: its volumes, then the files that the kubelet manages.
+/// The mounts of a container: its volumes, or the parts of them that it names. `folder` is the pod's own.
 ///
 /// # Errors
 /// A mount names no volume, or a path that leads out of it.
-pub fn mounts(container: &Container, places: &BTreeMap<String, PathBuf>) -> Result<Vec<Mount>, String> {
+pub fn mounts(
+    container: &Container,
+    places: &BTreeMap<String, PathBuf>,
+    environment: &[(String, String)],
+    folder: &Path,
+) -> Result<Vec<Mount>, String> {
+    let variables: BTreeMap<_, _> = environment.iter().cloned().collect();
     let mut mounts = Vec::new();
-    for wanted in container.volume_mounts.iter().flatten() {
+    for (index, wanted) in container.volume_mounts.iter().flatten().enumerate() {
         let place = places.get(&wanted.name).ok_or_else(|| format!("no volume named {}", wanted.name))?;
-        let sub_path = wanted.sub_path.as_deref().unwrap_or_default();
-        if Path::new(sub_path).components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-            return Err(format!("subPath {sub_path:?} must stay inside of the volume"));
-        }
-        let host = place.join(sub_path);
-        if !sub_path.is_empty() && !host.exists() {
-            std::fs::create_dir_all(&host).map_err(|error| format!("failed to create subPath directory: {error}"))?;
-        }
-        let host = host.canonicalize().map_err(|error| format!("{}: {error}", host.display()))?;
-        let inside = place.canonicalize().map_err(|error| format!("{}: {error}", place.display()))?;
-        if !host.starts_with(inside) {
-            return Err(format!("subPath {sub_path:?} leads out of the volume"));
-        }
+        let sub_path = sub_path_of(wanted, &variables)?;
+        let read_only = wanted.read_only == Some(true);
+        let host = if sub_path.is_empty() {
+            place.clone()
+        } else {
+            let pinned =
+                folder.join("volume-subpaths").join(&wanted.name).join(&container.name).join(index.to_string());
+            let bound = sub_path::open(place, Path::new(&sub_path))
+                .and_then(|opened| sub_path::bind(&opened, &pinned, read_only));
+            bound.map_err(|error| {
+                format!(
+                    "failed to prepare subPath for volumeMount \"{}\" of container \"{}\": {error}",
+                    wanted.name, container.name
+                )
+            })?;
+            pinned
+        };
         mounts.push(Mount {
             container_path: wanted.mount_path.clone(),
             host_path: host.display().to_string(),
-            readonly: wanted.read_only == Some(true),
+            readonly: read_only,
             propagation: match wanted.mount_propagation.as_deref() {
                 Some("HostToContainer") => MountPropagation::PropagationHostToContainer as i32,
                 Some("Bidirectional") => MountPropagation::PropagationBidirectional as i32,
@@ -355,4 +368,20 @@ pub fn mounts(container: &Container, places: &BTreeMap<String, PathBuf>) -> Resu
         });
     }
     Ok(mounts)
+}
+
+/// The `subPath` of a mount, its variables expanded.
+fn sub_path_of(mount: &VolumeMount, variables: &BTreeMap<String, String>) -> Result<String, String> {
+    let Some(expression) = mount.sub_path_expr.as_deref().filter(|expression| !expression.is_empty()) else {
+        return Ok(mount.sub_path.clone().unwrap_or_default());
+    };
+    let expanded = expand(expression, variables);
+    if expanded.starts_with('/') {
+        return Err(format!("subPath expansion \"{expanded}\" must not be an absolute path"));
+    }
+    // What no variable stands for is left as written, and would become a folder of that name.
+    if expanded.contains("$(") {
+        return Err(format!("missing value for variable in subPathExpr \"{expression}\""));
+    }
+    Ok(expanded)
 }

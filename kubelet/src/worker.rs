@@ -5,6 +5,8 @@
 //! Upstream: pkg/kubelet/pod_workers.go, pkg/kubelet/kubelet.go (SyncPod)
 //! Left out: attach-only containers' stdin of a worker that has been restarted.
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +16,7 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::acts::{Acts, StartError};
 use crate::observed::{self, PodRuntime};
@@ -28,6 +30,12 @@ use crate::status::{self, HostAddresses};
 const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(10);
 const LAST_RETRY: SignedDuration = SignedDuration::from_secs(300);
 const SANDBOX_RETRY: SignedDuration = SignedDuration::from_secs(1);
+/// Upstream's back-off for volumes: half a second, doubled up to two minutes.
+const FIRST_MOUNT_RETRY: SignedDuration = SignedDuration::from_millis(500);
+const LAST_MOUNT_RETRY: SignedDuration = SignedDuration::from_secs(122);
+/// A container's waiting reason while its volumes are missing, and while what it refers to is.
+const MOUNTING: &str = "ContainerCreating";
+const MISCONFIGURED: &str = "CreateContainerConfigError";
 /// Look again by the clock, in case an event was lost; and soon, if the runtime doesn't answer.
 const RESYNC: SignedDuration = SignedDuration::from_secs(60);
 const RUNTIME_RETRY: SignedDuration = SignedDuration::from_secs(1);
@@ -58,7 +66,7 @@ enum Done {
     Sandbox(Result<(), String>),
     Started(String, Result<(), StartError>),
     Killed(String),
-    Removed,
+    Removed(String),
     Finished(Result<(), String>),
 }
 
@@ -72,14 +80,20 @@ pub struct Worker {
     progress: Progress,
     tasks: JoinSet<Done>,
     reported: Option<PodStatus>,
+    /// What of the pod its owner may have changed.
+    edition: Edition,
 }
+
+/// What changes when somebody edits a pod, and not when its status does.
+type Edition = (Option<i64>, Option<BTreeMap<String, String>>, Option<BTreeMap<String, String>>);
 
 impl Worker {
     pub fn new(acts: Arc<Acts>, wanted: watch::Receiver<Wanted>, wake: Arc<Notify>) -> Self {
         let recorder = PodRecorder::new(acts.recorder.clone(), wanted.borrow().pod());
         let probes = Probes::new(acts.runtime.clone(), recorder.clone(), wake.clone());
         let (progress, tasks) = (Progress::default(), JoinSet::new());
-        Self { acts, wanted, wake, recorder, probes, progress, tasks, reported: None }
+        let edition = edition(wanted.borrow().pod());
+        Self { acts, wanted, wake, recorder, probes, progress, tasks, reported: None, edition }
     }
 
     pub async fn run(mut self, shutdown: CancellationToken) {
@@ -88,6 +102,7 @@ impl Worker {
             let pod = wanted.pod().clone();
             self.progress.forgotten = matches!(wanted, Wanted::Gone(_));
             let now = Timestamp::now();
+            self.notice_edit(&pod, now);
             let look_again = match observed::observe(&self.acts.runtime, pod_spec::uid(&pod)).await {
                 Ok(runtime) => self.turn(&pod, &runtime, now).await,
                 Err(error) => {
@@ -127,13 +142,47 @@ impl Worker {
             let status = status::pod_status(pod, runtime, &self.progress, &verdicts, &host, now);
             reported = self.report(pod, status).await;
         }
+        let backs_off = reported && self.tell_image_back_off(pod);
         let latest = now
             + match (self.acts.lags(runtime), reported) {
+                _ if backs_off => SignedDuration::ZERO,
                 (true, _) => LAG,
                 (false, false) => REPORT_RETRY,
                 (false, true) => RESYNC,
             };
         plan.look_again_at.unwrap_or(latest).min(latest)
+    }
+
+    /// Whoever edits a pod may have repaired it: what failed for want of something is tried again at once.
+    fn notice_edit(&mut self, pod: &Pod, now: Timestamp) {
+        let edition = edition(pod);
+        if edition == self.edition {
+            return;
+        }
+        self.edition = edition;
+        for failure in self.progress.failures.values_mut() {
+            if [MOUNTING, MISCONFIGURED].contains(&failure.reason.as_str()) {
+                failure.retry_at = now;
+            }
+        }
+    }
+
+    /// A failed pull has been reported; from now on it is a back-off. True when there is one more thing to report.
+    fn tell_image_back_off(&mut self, pod: &Pod) -> bool {
+        let mut told = false;
+        for (name, failure) in &mut self.progress.failures {
+            if failure.reason != "ErrImagePull" {
+                continue;
+            }
+            let image = pod_spec::container(pod, name).and_then(|spec| spec.image.as_deref()).unwrap_or_default();
+            let back_off = format!("Back-off pulling image \"{image}\"");
+            self.recorder.normal("BackOff", &back_off, Some(name));
+            self.recorder.warning("Failed", "Error: ImagePullBackOff", Some(name));
+            failure.message = format!("{back_off}: ErrImagePull: {}", failure.message);
+            failure.reason = "ImagePullBackOff".into();
+            told = true;
+        }
+        told
     }
 
     fn begin(&mut self, pod: &Arc<Pod>, runtime: &PodRuntime, action: Action) {
@@ -142,6 +191,9 @@ impl Worker {
         match action {
             Action::CreateSandbox { attempt } => {
                 self.progress.sandbox_busy = true;
+                if attempt > 0 {
+                    recorder.normal("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", None);
+                }
                 self.tasks.spawn(async move { Done::Sandbox(acts.create_sandbox(&pod, attempt).await) });
             }
             Action::StopSandbox { id } => {
@@ -158,18 +210,33 @@ impl Worker {
             }
             Action::Kill { container, id, why, grace_seconds } => {
                 self.progress.stopping.insert(id.clone(), grace_seconds);
-                recorder.normal("Killing", &format!("Stopping container {container}"), Some(&container));
-                debug!(container, why, "kill");
+                recorder.normal("Killing", &why, Some(&container));
                 self.tasks.spawn(async move {
                     acts.kill(&pod, &container, &id, grace_seconds, &recorder).await;
                     Done::Killed(id)
                 });
             }
             Action::Remove { id, .. } => {
+                self.progress.removing.insert(id.clone());
+                let log = runtime.containers.iter().find(|container| container.id == id);
+                let log = log.map(|container| container.log_path.clone()).unwrap_or_default();
                 self.tasks.spawn(async move {
-                    acts.remove_container(&id).await;
-                    Done::Removed
+                    acts.remove_container(&id, Path::new(&log)).await;
+                    Done::Removed(id)
                 });
+            }
+            Action::RemoveSandbox { id } => {
+                self.progress.removing.insert(id.clone());
+                self.tasks.spawn(async move {
+                    acts.remove_sandbox(&id).await;
+                    Done::Removed(id)
+                });
+            }
+            Action::TellBackOff { container, id } => {
+                self.progress.told.insert(id);
+                let of = format!("{}_{}({})", pod_spec::name(&pod), pod_spec::namespace(&pod), pod_spec::uid(&pod));
+                let message = format!("Back-off restarting failed container {container} in pod {of}");
+                recorder.warning("BackOff", &message, Some(&container));
             }
             Action::Finish => {
                 self.progress.finishing = true;
@@ -206,7 +273,10 @@ impl Worker {
                 }
             }
             Done::Killed(id) => drop(self.progress.stopping.remove(&id)),
-            Done::Removed => {}
+            Done::Removed(id) => {
+                self.progress.removing.remove(&id);
+                self.progress.told.remove(&id);
+            }
             Done::Finished(Ok(())) => return true,
             Done::Finished(Err(message)) => {
                 self.progress.finishing = false;
@@ -219,10 +289,12 @@ impl Worker {
     fn fail(&mut self, name: &str, error: StartError) {
         warn!(container = name, reason = error.reason, message = error.message, "failed, will be tried again");
         let before = self.progress.failures.get(name).map(|failure| failure.delay);
-        let delay = match before {
+        let doubled = |first: SignedDuration, last: SignedDuration| before.map_or(first, |delay| (delay * 2).min(last));
+        let delay = match error.reason.as_str() {
             _ if name == plan::SANDBOX || name == plan::FINISH => SANDBOX_RETRY,
-            None => FIRST_RETRY,
-            Some(delay) => (delay * 2).min(LAST_RETRY),
+            MOUNTING => doubled(FIRST_MOUNT_RETRY, LAST_MOUNT_RETRY),
+            MISCONFIGURED => FIRST_RETRY,
+            _ => doubled(FIRST_RETRY, LAST_RETRY),
         };
         let retry_at = Timestamp::now() + delay;
         let failure = Failure { reason: error.reason, message: error.message, retry_at, delay };
@@ -256,6 +328,11 @@ impl Worker {
         }
         true
     }
+}
+
+fn edition(pod: &Pod) -> Edition {
+    let metadata = &pod.metadata;
+    (metadata.generation, metadata.labels.clone(), metadata.annotations.clone())
 }
 
 /// The cache may not have our last report yet: what hasn't changed since then keeps its time.

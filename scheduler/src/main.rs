@@ -1,5 +1,6 @@
 //! The scheduler as a process of its own, with upstream's flags.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -21,6 +22,11 @@ struct Flags {
     /// Whether to stand for election before scheduling.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     leader_elect: Option<bool>,
+    /// Where health is served.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
+    bind_address: IpAddr,
+    #[arg(long, value_name = "PORT", default_value_t = 10259)]
+    secure_port: u16,
     #[command(flatten)]
     logs: LogFlags,
 }
@@ -41,5 +47,7 @@ async fn main() -> anyhow::Result<()> {
     let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
     let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
     component::notify::ready();
-    scheduler::run(config, client, component::shutdown::on_signal()?).await
+    let shutdown = component::shutdown::on_signal()?;
+    let health = component::serve::serve_health((flags.bind_address, flags.secure_port).into(), shutdown.clone());
+    tokio::try_join!(health, scheduler::run(config, client, shutdown.clone())).map(drop)
 }

@@ -14,7 +14,12 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{layout::Layout, pause_image};
+use serde_json::json;
+
+use crate::{
+    image::{self, Image},
+    layout::Layout,
+};
 
 /// What the kubelet's pods are held by; `skiff up` imports it, nobody pulls it.
 pub const PAUSE_IMAGE: &str = "skiff.dev/pause:1";
@@ -95,17 +100,28 @@ fn may_lower_oom_score() -> bool {
 pub fn import_pause_image(layout: &Layout, program: &Path) -> anyhow::Result<()> {
     let binary = fs::read(program)
         .with_context(|| format!("{} is missing: run ./deploy/build, or install it beside skiff", program.display()))?;
-    let archive = layout.run.join("pause.tar");
-    fs::write(&archive, pause_image::archive(PAUSE_IMAGE, &binary)?)?;
+    let mut layer = tar::Builder::new(Vec::new());
+    image::add_file(&mut layer, "pause", &binary, 0o755);
+    let image = Image::new(&json!({"Entrypoint": ["/pause"]}), layer.into_inner()?);
+    import(layout, &image.into_archive(PAUSE_IMAGE)).context("the pause image")
+}
+
+/// Imports the archive of an image, for pods to run.
+///
+/// # Errors
+/// containerd refuses it.
+pub fn import(layout: &Layout, archive: &[u8]) -> anyhow::Result<()> {
+    let file = layout.run.join("image.tar");
+    fs::write(&file, archive)?;
     let imported = Command::new("ctr")
         .args(["--address".as_ref(), layout.containerd_socket().as_os_str()])
         .args(["--namespace", "k8s.io", "images", "import", "--all-platforms"])
-        .arg(&archive)
+        .arg(&file)
         .output()
         .context("can't run ctr, which comes with containerd")?;
-    fs::remove_file(&archive)?;
+    fs::remove_file(&file)?;
     let words = String::from_utf8_lossy(&imported.stderr);
-    ensure!(imported.status.success(), "containerd refuses the pause image: {}", words.trim());
+    ensure!(imported.status.success(), "containerd refuses the image: {}", words.trim());
     Ok(())
 }
 

@@ -36,7 +36,7 @@ fn users(settings: &Settings) -> Vec<(&'static str, Identity)> {
 pub fn ensure(layout: &Layout, settings: &Settings, now: Timestamp) -> anyhow::Result<()> {
     let pki = ClusterPki::at(layout.pki());
     let node = ServerNames { names: vec![settings.node_name.clone()], addresses: vec![settings.node_address] };
-    let names = ServerNames::of_api_server(settings.api_service_address(), "cluster.local", &node);
+    let names = ServerNames::of_api_server(settings.api_service_address().into(), "cluster.local", &node);
     pki.ensure_control_plane(&names, now)?;
     let local = ServerNames { names: vec!["localhost".into()], addresses: vec![IpAddr::from([127, 0, 0, 1])] };
     pki.ensure_etcd(&settings.node_name, &local, now)?;
@@ -79,7 +79,6 @@ pub fn expiry(kubeconfig: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Shape;
 
     fn cluster(folder: &Path) -> (Layout, Settings) {
         let layout = Layout {
@@ -88,14 +87,7 @@ mod tests {
             state: folder.join("var"),
             run: folder.join("run"),
         };
-        let settings = Settings {
-            shape: Shape::Separate,
-            node_name: "n1".into(),
-            node_address: [192, 0, 2, 1].into(),
-            api_port: 6443,
-            cluster_cidr: "10.244.0.0/16".parse().unwrap(),
-            service_cidr: "10.96.0.0/16".parse().unwrap(),
-        };
+        let settings = Settings { node_name: "n1".into(), ..Settings::default() };
         (layout, settings)
     }
 

@@ -1,27 +1,15 @@
-//! `skiff`: makes, stops and examines a cluster on this machine.
+//! The command line of `skiff`.
 //!
-//! Upstream: kubeadm, and what minikube and kind are for
-//! Left out: other nodes.
-
-mod commands;
-mod containerd;
-mod credentials;
-mod layout;
-mod parts;
-mod pause_image;
-mod process;
-mod progress;
-mod settings;
-mod user_kubeconfig;
-mod workload;
+//! Upstream: cmd/kubeadm
+//! Left out: nothing; what the commands do is in `commands`.
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use component::logging::LogFlags;
 
-use commands::{delete, doctor, down, kubeconfig, serve, status, up};
-use layout::Layout;
+use skiff::commands::{delete, doctor, down, kubeconfig, serve, status, up};
+use skiff::layout::Layout;
 
 /// A Kubernetes cluster on this machine.
 #[derive(Parser)]

@@ -106,6 +106,9 @@ pub fn api_server_arguments(layout: &Layout, settings: &Settings) -> Vec<OsStrin
         path_option("tls-private-key-file", pki("apiserver.key")),
         path_option("service-account-key-file", pki("sa.pub")),
         path_option("service-account-signing-key-file", pki("sa.key")),
+        path_option("kubelet-client-certificate", pki("apiserver-kubelet-client.crt")),
+        path_option("kubelet-client-key", pki("apiserver-kubelet-client.key")),
+        path_option("kubelet-certificate-authority", pki("ca.crt")),
     ];
     match settings.shape {
         Shape::One => arguments.push(path_option("data-dir", layout.state.join("store"))),
@@ -133,7 +136,11 @@ fn scheduler_arguments(layout: &Layout) -> Vec<OsString> {
     vec![path_option("kubeconfig", layout.kubeconfig("scheduler"))]
 }
 
-fn kubelet_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<OsString>> {
+/// The kubelet's flags; writes the configuration file that they name.
+///
+/// # Errors
+/// It can't be written.
+pub fn kubelet_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<OsString>> {
     Ok(vec![
         path_option("config", write_kubelet_configuration(layout, settings)?),
         path_option("kubeconfig", layout.kubeconfig("kubelet")),
@@ -149,6 +156,8 @@ fn proxy_arguments(layout: &Layout, settings: &Settings) -> anyhow::Result<Vec<O
     Ok(vec![
         path_option("config", write_proxy_configuration(layout, settings)?),
         option("hostname-override", &settings.node_name),
+        option("service-cluster-ip-range", settings.service_cidr),
+        option("cluster-dns", settings.dns_address()),
     ])
 }
 
@@ -196,4 +205,22 @@ fn write(path: PathBuf, configuration: &serde_json::Value) -> anyhow::Result<Pat
     // JSON is YAML; two spaces of it are as easy to read.
     component::pki::write_public(&path, format!("{configuration:#}\n").as_bytes())?;
     Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_is_told_a_range_of_services_that_is_not_the_usual_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let layout = Layout { cluster: "t".into(), config: path("etc"), state: path("var"), run: path("run") };
+        std::fs::create_dir_all(&layout.config).unwrap();
+        let settings = Settings { service_cidr: "10.97.0.0/16".parse().unwrap(), ..Settings::default() };
+        let arguments = proxy_arguments(&layout, &settings).unwrap();
+        for wanted in ["--service-cluster-ip-range=10.97.0.0/16", "--cluster-dns=10.97.0.10"] {
+            assert!(arguments.contains(&wanted.into()), "{wanted} is not in {arguments:?}");
+        }
+    }
 }

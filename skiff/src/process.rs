@@ -97,11 +97,22 @@ pub async fn stop(layout: &Layout, name: &str, patience: Duration) -> anyhow::Re
     let Some(pidfd) = open(running.pid)? else { return Ok(false) };
     pidfd_send_signal(&pidfd, Signal::TERM).with_context(|| format!("can't stop {name}"))?;
     if tokio::time::timeout(patience, ended(&pidfd)).await.is_err() {
-        pidfd_send_signal(&pidfd, Signal::KILL)?;
-        let killed = tokio::time::timeout(Duration::from_secs(10), ended(&pidfd)).await;
-        killed.with_context(|| format!("{name} (process {}) doesn't end", running.pid))??;
+        kill(layout, name).await?;
     }
     remove_if_there(&path)?;
+    Ok(true)
+}
+
+/// Kills a process (SIGKILL) and waits for its end. Returns whether it ran.
+///
+/// # Errors
+/// It can't be signalled, or doesn't end.
+pub async fn kill(layout: &Layout, name: &str) -> anyhow::Result<bool> {
+    let Some(running) = find(layout, name) else { return Ok(false) };
+    let Some(pidfd) = open(running.pid)? else { return Ok(false) };
+    pidfd_send_signal(&pidfd, Signal::KILL).with_context(|| format!("can't kill {name}"))?;
+    let killed = tokio::time::timeout(Duration::from_secs(10), ended(&pidfd)).await;
+    killed.with_context(|| format!("{name} (process {}) doesn't end", running.pid))??;
     Ok(true)
 }
 

@@ -32,6 +32,25 @@ pub struct Settings {
     pub service_cidr: Ipv4Net,
 }
 
+/// The API server's port, and where pods and Services get their addresses from, unless flags say otherwise.
+pub const API_PORT: u16 = 6443;
+pub const CLUSTER_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 244, 0, 0), 16);
+pub const SERVICE_CIDR: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 96, 0, 0), 16);
+
+impl Default for Settings {
+    /// A cluster that nobody chose anything for, on a node that has no name yet.
+    fn default() -> Settings {
+        Settings {
+            shape: Shape::One,
+            node_name: String::new(),
+            node_address: Ipv4Addr::LOCALHOST.into(),
+            api_port: API_PORT,
+            cluster_cidr: CLUSTER_CIDR,
+            service_cidr: SERVICE_CIDR,
+        }
+    }
+}
+
 impl Settings {
     /// The settings of a cluster that was brought up before; none when it wasn't.
     ///
@@ -55,17 +74,17 @@ impl Settings {
     }
 
     /// The address of the Service `kubernetes`: the first of the range.
-    pub fn api_service_address(&self) -> IpAddr {
+    pub fn api_service_address(&self) -> Ipv4Addr {
         self.service_address(1)
     }
 
     /// The address of the cluster's DNS: the tenth of the range.
-    pub fn dns_address(&self) -> IpAddr {
+    pub fn dns_address(&self) -> Ipv4Addr {
         self.service_address(10)
     }
 
-    fn service_address(&self, at: u32) -> IpAddr {
-        Ipv4Addr::from(u32::from(self.service_cidr.network()) + at).into()
+    fn service_address(&self, at: u32) -> Ipv4Addr {
+        Ipv4Addr::from(u32::from(self.service_cidr.network()) + at)
     }
 
     /// How the node's own processes and its user reach the API server.
@@ -86,15 +105,13 @@ mod tests {
         let settings = Settings {
             shape: Shape::Separate,
             node_name: "n1".into(),
-            node_address: [192, 0, 2, 1].into(),
-            api_port: 6443,
-            cluster_cidr: "10.244.0.0/16".parse().unwrap(),
             service_cidr: "10.32.0.0/16".parse().unwrap(),
+            ..Settings::default()
         };
         settings.write(&path).unwrap();
         assert_eq!(Settings::read(&path).unwrap().as_ref(), Some(&settings));
-        assert_eq!(settings.api_service_address(), IpAddr::from([10, 32, 0, 1]));
-        assert_eq!(settings.dns_address(), IpAddr::from([10, 32, 0, 10]));
+        assert_eq!(settings.api_service_address(), Ipv4Addr::new(10, 32, 0, 1));
+        assert_eq!(settings.dns_address(), Ipv4Addr::new(10, 32, 0, 10));
     }
 
     #[test]

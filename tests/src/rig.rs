@@ -1,4 +1,4 @@
-//! Real parts for tests: a network namespace, images made on the spot, the programs of this workspace.
+//! Real parts for tests: a network namespace, a containerd, images made on the spot, an API server, a kubelet.
 //!
 //! Everything lives below one temporary folder and one network namespace, and goes with the value that holds it.
 //!
@@ -7,7 +7,9 @@
 
 pub mod images;
 pub mod namespace;
+pub mod node;
 pub mod program;
 
 pub use images::Image;
 pub use namespace::Namespace;
+pub use node::Node;

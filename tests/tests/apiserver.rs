@@ -4,8 +4,6 @@ use std::sync::Arc;
 
 use apiserver::{
     attributes::UserInfo,
-    authentication::static_token::StaticTokens,
-    authorization::Mode,
     server::{self, Config},
     service::ApiServer,
 };
@@ -14,17 +12,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 async fn api_server() -> ApiServer {
-    let config = Config {
-        authorization_modes: vec![Mode::Node, Mode::Rbac],
-        static_tokens: StaticTokens::default(),
-        enabled_admission_plugins: Vec::new(),
-        disabled_admission_plugins: vec!["ServiceAccount".into()],
-        service_range: "10.96.0.0/16".parse().unwrap(),
-        advertised: None,
-        issuers: Vec::new(),
-        verification_keys: Vec::new(),
-        issuer: None,
-    };
+    let config = Config { disabled_admission_plugins: vec!["ServiceAccount".into()], ..Config::default() };
     let store = Arc::new(store::memory::Memory::new());
     server::open(config, store, Default::default()).await.unwrap()
 }

@@ -160,6 +160,7 @@ impl Application {
         self.cluster.kubectl(&arguments)?;
         self.kubectl(&format!("wait {PATIENCE} --for=jsonpath={{.status.phase}}=Succeeded pod/warm"))?;
         self.kubectl("delete pod warm")?;
+        self.until_no_pod_is_on_the_host()?;
         self.idle = Some(Scan::take(&self.cluster.name)?);
         Ok(())
     }
@@ -241,19 +242,12 @@ impl Application {
             return Ok(()); // it has a test of its own: one process is no part of this one
         }
         let before = self.containers()?;
-        let flags = "--requests=1000 --every-ms=20 --connections";
-        let outside = [
-            self.from_outside(&format!("http://{NODE_ADDRESS}/name"), &format!("{flags}=new"))?,
-            self.from_outside(&format!("http://{NODE_ADDRESS}/"), &format!("{flags}=kept"))?,
-        ];
-        for process in self.cluster.processes() {
-            self.cluster.kill(process)?;
-            self.cluster.up().with_context(|| format!("after {process} was killed"))?;
-        }
-        for client in outside {
-            let name = client.name.clone();
-            client.report()?.no_failure(&name)?;
-        }
+        let (proxy, others): (Vec<&str>, Vec<&str>) =
+            self.cluster.processes().iter().partition(|name| **name == "proxy");
+        // The backend looks its database up by name for every answer of `/`.
+        self.kill_under_requests(&others, &["/name", "/"])?;
+        // The cluster's DNS is part of the proxy: without it nobody finds a name, but every connection still arrives.
+        self.kill_under_requests(&proxy, &["/name"])?;
         self.kubectl(&format!("wait {PATIENCE} --for=condition=Ready pod --all"))?;
         let after = self.containers()?;
         ensure!(before == after, "containers were restarted: {before:?} became {after:?}");
@@ -318,7 +312,7 @@ impl Application {
             ("create pods -n production", "no"),
             ("delete pods -n production", "no"),
             ("get secrets -n production", "no"),
-            ("get pods/log -n production", "no"),
+            ("get pods --subresource=log -n production", "no"),
             ("get pods -n default", "no"),
             ("list nodes", "no"),
         ];
@@ -374,6 +368,27 @@ impl Application {
 
 // What the steps have in common.
 impl Application {
+    /// Kills processes of ours one after the other and starts each again, while clients outside ask the load balancer
+    /// for `paths` on new and on kept connections. No request may fail.
+    fn kill_under_requests(&self, processes: &[&str], paths: &[&str]) -> anyhow::Result<()> {
+        let mut clients = Vec::new();
+        for path in paths {
+            for connections in ["new", "kept"] {
+                let flags = format!("--requests=500 --every-ms=20 --connections={connections}");
+                clients.push(self.from_outside(&format!("http://{NODE_ADDRESS}{path}"), &flags)?);
+            }
+        }
+        for process in processes {
+            self.cluster.kill(process)?;
+            self.cluster.up().with_context(|| format!("after {process} was killed"))?;
+        }
+        for client in clients {
+            let name = client.name.clone();
+            client.report()?.no_failure(&name).with_context(|| format!("while {processes:?} were killed"))?;
+        }
+        Ok(())
+    }
+
     fn balancer(&self) -> SocketAddr {
         (NODE_ADDRESS, 80).into()
     }
@@ -491,6 +506,19 @@ impl Application {
             ensure!(status == 200 && body.starts_with("backend-"), "{status} {body}");
         }
         Ok(())
+    }
+
+    /// A pod leaves the API before the last of it leaves the host, and nothing announces that.
+    fn until_no_pod_is_on_the_host(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + SETTLES;
+        loop {
+            let left: Vec<_> = std::fs::read_dir(self.cluster.pods_folder())?.flatten().collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "pods are left on the host: {left:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// The kernel doesn't announce what is gone, and pods leave the API before the last of them leaves the host.

@@ -11,8 +11,6 @@ mod etcd;
 use std::sync::Arc;
 
 use apiserver::{
-    authentication::static_token::StaticTokens,
-    authorization::Mode,
     server::{self, Config},
     service::ApiServer,
 };
@@ -25,17 +23,7 @@ const WRITERS: u32 = 6;
 const WRITES: u32 = 60;
 
 async fn api_server(store: Arc<dyn Store>) -> ApiServer {
-    let config = Config {
-        authorization_modes: vec![Mode::Node, Mode::Rbac],
-        static_tokens: StaticTokens::default(),
-        enabled_admission_plugins: Vec::new(),
-        disabled_admission_plugins: vec!["ServiceAccount".into()],
-        service_range: "10.96.0.0/16".parse().unwrap(),
-        advertised: None,
-        issuers: Vec::new(),
-        verification_keys: Vec::new(),
-        issuer: None,
-    };
+    let config = Config { disabled_admission_plugins: vec!["ServiceAccount".into()], ..Config::default() };
     server::open(config, store, Default::default()).await.unwrap()
 }
 

@@ -467,7 +467,7 @@ fn bad_time(text: &str, kind: Kind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::scanner::number_value, *};
+    use super::super::scanner::number_value;
 
     #[test]
     fn numbers_keep_their_kind() {

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
+use component::query::Query;
 use http::Response;
 
-use crate::{answer, core::Core, request_info::Query};
+use crate::{answer, core::Core};
 
 /// The checks by name: `informer-sync` asks whether memory follows the store, and only readiness needs it.
 const LIVE: &[&str] = &["ping", "etcd"];

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use api::{object::api_version, status::Status};
 use axum::body::Body;
+use component::query::Query;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
 use super::document::Document;
-use crate::{answer, core::Core, request_info::Query};
+use crate::{answer, core::Core};
 
 /// What clients may ask for and are answered with; the answer has a dot where the question has an `@`.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";

@@ -6,6 +6,7 @@
 use std::{str::FromStr, sync::Arc};
 
 use api::status::Status;
+use component::query::Query;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,7 +19,6 @@ use crate::{
     core::Core,
     memory::table::Table,
     object::{Object, ObjectKey},
-    request_info::Query,
     row::{Row, Scope, Subresource},
 };
 

@@ -7,10 +7,9 @@ use api::{
     field::Field,
     status::{Cause, Details, Status},
 };
+use component::query::Query;
 use serde_json::Value;
 use store::Revision;
-
-use crate::request_info::Query;
 
 /// A resourceVersion parameter; "" is none.
 ///

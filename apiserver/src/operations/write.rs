@@ -118,12 +118,14 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: T
 /// Runs the transaction. What is given back to a node that has never been asked for it (a pod older than the ledger) is
 /// not a reason to keep the pod.
 async fn transact(call: &Call<'_>, txn: Txn) -> Result<Revision, StoreError> {
-    match call.server.store.transact(txn.clone()).await {
-        Err(StoreError::Ceiling { ledger, delta, current }) if delta < 0 => {
+    let gives_back = txn.ops.iter().any(|op| matches!(op, Op::Add { delta, .. } if *delta < 0));
+    let again = gives_back.then(|| capacity::without_ledgers(txn.clone()));
+    match (call.server.store.transact(txn).await, again) {
+        (Err(StoreError::Ceiling { ledger, delta, current }), Some(again)) if delta < 0 => {
             tracing::warn!(?ledger, delta, current, "more is given back than was taken");
-            call.server.store.transact(capacity::without_ledgers(txn)).await
+            call.server.store.transact(again).await
         }
-        answer => answer,
+        (answer, _) => answer,
     }
 }
 

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustls::RootCertStore;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 
 use super::PkiError;
@@ -47,6 +48,18 @@ pub fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Pk
         Ok(certificates) => Ok(certificates),
         Err(error) => Err(malformed(path, error)),
     }
+}
+
+/// The authorities of a PEM file, to verify others against.
+///
+/// # Errors
+/// [`PkiError::File`], or [`PkiError::Malformed`] when one of them is no authority.
+pub fn read_roots(path: &Path) -> Result<RootCertStore, PkiError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_certificates(path)? {
+        roots.add(certificate).map_err(|error| malformed(path, error))?;
+    }
+    Ok(roots)
 }
 
 /// The private key of a PEM file.

@@ -11,7 +11,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use jiff::Timestamp;
-use rustls::{RootCertStore, ServerConfig, server::WebPkiClientVerifier};
+use rustls::{ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -64,11 +64,8 @@ pub fn server_config(
     let builder = match clients {
         ClientCertificates::NotAsked => builder.with_no_client_auth(),
         ClientCertificates::VerifiedAgainst(file) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in pki::read_certificates(file)? {
-                roots.add(certificate)?;
-            }
-            let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated().build()?;
+            let roots = Arc::new(pki::read_roots(file)?);
+            let verifier = WebPkiClientVerifier::builder(roots).allow_unauthenticated().build()?;
             builder.with_client_cert_verifier(verifier)
         }
     };
@@ -188,8 +185,7 @@ mod tests {
         let server = tokio::spawn(serve(listener, tls, router, shutdown.clone()));
 
         let issued = pki.issue_client(&Identity::admin(), Timestamp::now()).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(pki::read_certificates(&pki.path("ca.crt")).unwrap().remove(0)).unwrap();
+        let roots = pki::read_roots(&pki.path("ca.crt")).unwrap();
         let chain = vec![CertificateDer::from_pem_slice(issued.certificate_pem.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(issued.key_pem.as_bytes()).unwrap();
         let client = ClientConfig::builder().with_root_certificates(roots).with_client_auth_cert(chain, key).unwrap();

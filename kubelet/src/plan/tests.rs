@@ -110,8 +110,14 @@ fn the_first_restart_is_at_once_and_the_next_waits() {
     let mut again = exited("main", 1, 4);
     again.restart_count = 1;
     again.back_off = FIRST_BACK_OFF;
-    let plan = plan(&simple("Always"), &in_sandbox(vec![again]), &Progress::default(), &Verdicts::default(), at(0));
-    assert_eq!(plan, Plan { actions: vec![], look_again_at: Some(at(-6)) });
+    let runtime = in_sandbox(vec![again]);
+    let planned = plan(&simple("Always"), &runtime, &Progress::default(), &Verdicts::default(), at(0));
+    let tell = Action::TellBackOff { container: "main".into(), id: "main-id".into() };
+    assert_eq!(planned, Plan { actions: vec![tell], look_again_at: Some(at(-6)) });
+    // Said once, it is not said again.
+    let told = Progress { told: ["main-id".into()].into(), ..Progress::default() };
+    let planned = plan(&simple("Always"), &runtime, &told, &Verdicts::default(), at(0));
+    assert_eq!(planned, Plan { actions: vec![], look_again_at: Some(at(-6)) });
 }
 
 #[test]
@@ -145,7 +151,7 @@ fn a_dead_sandbox_is_replaced_unless_the_pod_has_ended() {
 #[test]
 fn a_deleted_pod_is_killed_then_stopped_then_finished() {
     let pod = deleted(simple("Always"));
-    check(&pod, in_sandbox(vec![running("main")]), &["kill main in 5s: the pod is being deleted"]);
+    check(&pod, in_sandbox(vec![running("main")]), &["kill main in 5s: Stopping container main"]);
     check(&pod, in_sandbox(vec![exited("main", 0, 1)]), &["stop sandbox s0"]);
     check(&pod, PodRuntime::default(), &["finish"]);
 }
@@ -156,7 +162,7 @@ fn a_kill_under_way_is_repeated_only_with_less_grace() {
     let stopping = |grace| Progress { stopping: BTreeMap::from([("main-id".into(), grace)]), ..Default::default() };
     let world = || in_sandbox(vec![running("main")]);
     check_with(&pod, world(), stopping(5), Verdicts::default(), &[]);
-    check_with(&pod, world(), stopping(30), Verdicts::default(), &["kill main in 5s: the pod is being deleted"]);
+    check_with(&pod, world(), stopping(30), Verdicts::default(), &["kill main in 5s: Stopping container main"]);
 }
 
 #[test]

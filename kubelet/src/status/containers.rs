@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::View;
+use crate::go_duration;
 use crate::observed::{Container, Exit, State};
 use crate::plan::back_off_of;
 use crate::pod_spec::{self, RestartPolicy};
@@ -105,7 +106,7 @@ impl View<'_> {
         let pod = self.pod;
         let message = format!(
             "back-off {} restarting failed container={} pod={}_{}({})",
-            go_duration(back_off.as_secs()),
+            go_duration::seconds(back_off.as_secs()),
             spec.name,
             pod_spec::name(pod),
             pod_spec::namespace(pod),
@@ -138,9 +139,4 @@ fn terminated(container: &Container, exit: &Exit) -> ContainerState {
 fn waiting(reason: &str, message: Option<String>) -> ContainerState {
     let waiting = ContainerStateWaiting { reason: Some(reason.into()), message };
     ContainerState { waiting: Some(waiting), ..Default::default() }
-}
-
-/// `80` is `1m20s`, as Go prints it.
-pub fn go_duration(seconds: i64) -> String {
-    if seconds < 60 { format!("{seconds}s") } else { format!("{}m{}s", seconds / 60, seconds % 60) }
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,19 +163,4 @@ pub fn ask_often(namespace: &str, address: &str, count: usize) -> BTreeMap<Strin
         }
     });
     names
-}
-
-/// Sends one datagram from a port, and returns the answer.
-pub fn ask_udp(namespace: &str, from: u16, address: &str) -> Result<String, io::ErrorKind> {
-    let address: SocketAddr = address.parse().unwrap();
-    let asked = || -> io::Result<String> {
-        let socket = UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), from))?;
-        socket.set_read_timeout(Some(PATIENCE))?;
-        socket.connect(address)?;
-        socket.send(b"?")?;
-        let mut buffer = [0; 64];
-        let length = socket.recv(&mut buffer)?;
-        Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
-    };
-    inside(namespace, asked).map_err(|error| error.kind())
 }

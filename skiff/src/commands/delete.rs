@@ -29,7 +29,11 @@ pub async fn run(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn clean(layout: &Layout) -> anyhow::Result<()> {
+/// Removes what a stopped cluster leaves on this machine, but for the proxy's rules.
+///
+/// # Errors
+/// Something is in use or can't be removed.
+pub fn clean(layout: &Layout) -> anyhow::Result<()> {
     for folder in [&layout.run, &layout.state, &layout.config] {
         unmount_below(folder)?;
         remove_folder(folder)?;

@@ -48,17 +48,7 @@ impl Finding {
 }
 
 pub fn run(layout: &Layout, flags: &Flags) -> anyhow::Result<bool> {
-    let settings = match Settings::read(&layout.settings())? {
-        Some(settings) => settings,
-        None => Settings {
-            shape: Shape::One,
-            node_name: String::new(),
-            node_address: [127, 0, 0, 1].into(),
-            api_port: 6443,
-            cluster_cidr: "10.244.0.0/16".parse()?,
-            service_cidr: "10.96.0.0/16".parse()?,
-        },
-    };
+    let settings = Settings::read(&layout.settings())?.unwrap_or_default();
     let findings = examine(layout, &settings)?;
     if flags.output.is_some() {
         println!("{:#}", serde_json::to_value(&findings)?);
@@ -268,14 +258,7 @@ mod tests {
     fn a_taken_port_is_found_and_named() {
         let taken = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let settings = Settings {
-            shape: Shape::One,
-            node_name: "n".into(),
-            node_address: [127, 0, 0, 1].into(),
-            api_port: port,
-            cluster_cidr: net("10.244.0.0/16"),
-            service_cidr: net("10.96.0.0/16"),
-        };
+        let settings = Settings { api_port: port, ..Settings::default() };
         let found = ports(&settings);
         let ours = found.iter().find(|finding| finding.problem.contains(&port.to_string())).unwrap();
         assert!(ours.fatal && ours.fix.contains("--api-port"));
@@ -283,14 +266,7 @@ mod tests {
 
     #[test]
     fn an_overlap_names_range_route_and_flag() {
-        let settings = Settings {
-            shape: Shape::One,
-            node_name: "n".into(),
-            node_address: [127, 0, 0, 1].into(),
-            api_port: 6443,
-            cluster_cidr: net("10.244.0.0/16"),
-            service_cidr: net("10.96.0.0/16"),
-        };
+        let settings = Settings::default();
         let found = overlaps(&settings, &[net("10.96.3.0/24"), net("192.168.0.0/24")]);
         assert_eq!(found.len(), 1);
         assert!(found[0].problem.contains("10.96.3.0/24") && found[0].fix.contains("--service-cidr"));

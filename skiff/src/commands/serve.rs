@@ -6,15 +6,15 @@
 //! Upstream: none
 //! Left out: leader election: the embedded store lets no second process in.
 
-use std::{ffi::OsString, net::SocketAddr};
+use std::ffi::OsString;
 
 use anyhow::Context;
 use apiserver::{attributes::UserInfo, flags::Flags as ApiServerFlags, service::ApiServer};
 use client::ClientSource;
-use component::serve::{ClientCertificates, Health, health_routes, serve as serve_https, server_config};
+use component::serve::serve_health;
 use http::{HeaderValue, Request, header::USER_AGENT};
 use kube::client::Body;
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -47,7 +47,10 @@ pub async fn run(layout: &Layout) -> anyhow::Result<()> {
 }
 
 /// The flags that the API server would be started with, parsed as it would parse them.
-fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<ApiServerFlags> {
+///
+/// # Errors
+/// None in practice: they are ours.
+pub fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<ApiServerFlags> {
     let program = std::iter::once(OsString::from("skiff-apiserver"));
     let arguments = program.chain(parts::api_server_arguments(layout, settings));
     Ok(<ApiServerFlags as clap::Parser>::try_parse_from(arguments)?)
@@ -76,13 +79,13 @@ fn start_components(
         accounts.client(UserInfo::service_account("kube-system", name), "kube-controller-manager")
     });
     start("controllers", Box::pin(controller_manager::run(controllers, client, accounts, shutdown.clone())));
-    start("controllers' health", Box::pin(serve_health(10257, shutdown.clone())));
+    start("controllers' health", Box::pin(serve_health(([0, 0, 0, 0], 10257).into(), shutdown.clone())));
 
     let mut configuration = scheduler::configuration::Configuration::default();
     configuration.leader_election.leader_elect = false;
     let client = mount.client(UserInfo::new("system:kube-scheduler", &[]), "kube-scheduler");
     start("scheduler", Box::pin(scheduler::run(configuration, client, shutdown.clone())));
-    start("scheduler's health", Box::pin(serve_health(10259, shutdown.clone())));
+    start("scheduler's health", Box::pin(serve_health(([0, 0, 0, 0], 10259).into(), shutdown.clone())));
 
     let mut config = kubelet::Config::new(&settings.node_name);
     config.read_file(&parts::write_kubelet_configuration(layout, settings)?)?;
@@ -96,6 +99,8 @@ fn start_components(
     let mut config = proxy::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;
     config.service_cidr = settings.service_cidr;
+    let dns = proxy::dns::Config { cluster_ip: settings.dns_address(), ..proxy::dns::Config::default() };
+    config.dns = Some(dns);
     let client = mount.client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
     start("proxy", Box::pin(proxy::run(config, client, shutdown.clone())));
     Ok(())
@@ -104,15 +109,6 @@ fn start_components(
 async fn named(name: &'static str, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<&'static str> {
     work.await.with_context(|| name)?;
     Ok(name)
-}
-
-/// Upstream's health port of a component.
-async fn serve_health(port: u16, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let address = SocketAddr::from(([0, 0, 0, 0], port));
-    let listener = TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
-    let tls = server_config(None, "localhost", &ClientCertificates::NotAsked)?;
-    serve_https(listener, tls, health_routes(Health::default()), shutdown).await?;
-    Ok(())
 }
 
 /// Makes clients of the API server in this process.

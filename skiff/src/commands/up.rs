@@ -23,7 +23,7 @@ use crate::{
     layout::Layout,
     parts, process,
     progress::step,
-    settings::{Settings, Shape},
+    settings::{API_PORT, CLUSTER_CIDR, SERVICE_CIDR, Settings, Shape},
     user_kubeconfig,
 };
 
@@ -44,13 +44,13 @@ pub struct Flags {
     #[arg(long, value_name = "ADDRESS")]
     node_ip: Option<Ipv4Addr>,
     /// The API server's port.
-    #[arg(long, value_name = "PORT", default_value_t = 6443)]
+    #[arg(long, value_name = "PORT", default_value_t = API_PORT)]
     api_port: u16,
     /// Where pods get their addresses from; the next free range if this one overlaps a route.
-    #[arg(long, value_name = "CIDR", default_value = "10.244.0.0/16")]
+    #[arg(long, value_name = "CIDR", default_value_t = CLUSTER_CIDR)]
     cluster_cidr: Ipv4Net,
     /// Where Services get their addresses from; the next free range if this one overlaps a route.
-    #[arg(long, value_name = "CIDR", default_value = "10.96.0.0/16")]
+    #[arg(long, value_name = "CIDR", default_value_t = SERVICE_CIDR)]
     service_cidr: Ipv4Net,
 }
 
@@ -96,7 +96,9 @@ async fn choose(layout: &Layout, flags: &Flags) -> anyhow::Result<Settings> {
     let shape = if flags.separate { Shape::Separate } else { Shape::One };
     let settings = Settings { shape, node_name, node_address, api_port: flags.api_port, cluster_cidr, service_cidr };
     doctor::before_up(layout, &settings)?;
-    fs::create_dir_all(&layout.config).with_context(|| format!("can't make {}", layout.config.display()))?;
+    for folder in [&layout.config, &layout.volumes()] {
+        fs::create_dir_all(folder).with_context(|| format!("can't make {}", folder.display()))?;
+    }
     settings.write(&layout.settings())?;
     Ok(settings)
 }

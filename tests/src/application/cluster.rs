@@ -16,14 +16,15 @@ use serde_json::Value;
 use super::{part, workspace};
 use crate::rig::program::program;
 
-/// Its programs, each with its crate.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("skiff", "skiff"),
-    ("apiserver", "skiff-apiserver"),
-    ("controller-manager", "skiff-controller-manager"),
-    ("scheduler", "skiff-scheduler"),
-    ("kubelet", "skiff-kubelet"),
-    ("proxy", "skiff-proxy"),
+/// What `skiff` starts, and itself.
+const PROGRAMS: [&str; 7] = [
+    "skiff",
+    "skiff-apiserver",
+    "skiff-controller-manager",
+    "skiff-scheduler",
+    "skiff-kubelet",
+    "skiff-proxy",
+    "skiff-pause.static",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +46,7 @@ pub struct Cluster {
 impl Cluster {
     /// A cluster that is not started yet. `folder` takes the kubeconfig.
     pub fn new(name: &str, shape: Shape, node_address: Ipv4Addr, folder: &Path) -> Cluster {
-        let programs = PROGRAMS.map(|(package, name)| program(package, name));
-        let pause = workspace().join("target/debug/skiff-pause");
-        assert!(pause.exists(), "{} is missing: run ./deploy/build", pause.display());
-        let [skiff, ..] = programs;
+        let [skiff, ..] = PROGRAMS.map(program);
         Cluster { name: name.into(), shape, node_address, folder: folder.into(), skiff }
     }
 
@@ -92,6 +90,11 @@ impl Cluster {
 
     fn run_folder(&self) -> PathBuf {
         Path::new("/run").join(format!("skiff-{}", self.name))
+    }
+
+    /// Where the kubelet keeps what pods need on the host.
+    pub fn pods_folder(&self) -> PathBuf {
+        Path::new("/var/lib").join(format!("skiff-{}", self.name)).join("kubelet/pods")
     }
 
     fn log_folder(&self) -> PathBuf {

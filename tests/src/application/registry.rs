@@ -19,6 +19,8 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 
+use skiff::image::MANIFEST_TYPE;
+
 use super::part;
 use crate::rig::Image;
 
@@ -78,7 +80,7 @@ impl Registry {
             self.push_blob(repository, &digest, content).await?;
         }
         let url = format!("http://{}/v2/{repository}/manifests/{tag}", self.address);
-        let request = Request::put(url).header(header::CONTENT_TYPE, parts.manifest_type);
+        let request = Request::put(url).header(header::CONTENT_TYPE, MANIFEST_TYPE);
         self.send(request.body(Full::from(parts.manifest))?, StatusCode::CREATED).await?;
         Ok(())
     }

@@ -74,11 +74,22 @@ fn link_name(line: &str) -> String {
     line.split(": ").nth(1).unwrap_or(line).to_owned()
 }
 
+/// Every rule, every chain that somebody made, every policy that refuses, each with its table. The kernel's own chains
+/// with nothing in them come into being when any rule of their table is first set, and do nothing.
 fn rules() -> anyhow::Result<BTreeSet<String>> {
-    let saved = lines("iptables-save", &[])?;
-    let plain = saved.into_iter().filter(|line| !line.starts_with('#') && !line.is_empty());
-    // `:CHAIN POLICY [packets:bytes]`
-    Ok(plain.map(|line| line.split(" [").next().unwrap_or_default().to_owned()).collect())
+    let output = Command::new("iptables-save").output().context("iptables-save")?;
+    let mut table = String::new();
+    let mut found = BTreeSet::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        // `:CHAIN POLICY [packets:bytes]`
+        let line = line.split(" [").next().unwrap_or_default();
+        if let Some(name) = line.strip_prefix('*') {
+            table = name.to_owned();
+        } else if (line.starts_with(':') && !line.ends_with(" ACCEPT")) || line.starts_with('-') {
+            found.insert(format!("{table} {line}"));
+        }
+    }
+    Ok(found)
 }
 
 fn names_in(folder: &str) -> anyhow::Result<BTreeSet<String>> {

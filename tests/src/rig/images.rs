@@ -1,12 +1,11 @@
-//! Images made on the spot: an OCI archive from files in memory, in the form that `ctr images import` takes.
+//! The layers of images that tests make on the spot, from files in memory and folders of this machine.
 //!
-//! Upstream: opencontainers/image-spec
-//! Left out: compression, several layers or platforms.
+//! Upstream: none; `skiff::image` makes images of them
+//! Left out: more than one layer.
 
-use std::fmt::Write;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tar::{Builder, EntryType, Header};
 
 /// Debian's busybox, linked statically.
@@ -16,16 +15,6 @@ const COMMANDS: [&str; 33] = [
     "kill", "ln", "ls", "mkdir", "mount", "mv", "nc", "printf", "ps", "rm", "sh", "sleep", "stat", "touch", "true",
     "tail", "wc", "wget",
 ];
-
-const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
-
-/// An image as a registry keeps it.
-pub struct Parts {
-    pub manifest: Vec<u8>,
-    pub manifest_type: &'static str,
-    /// The configuration and the layer, by their digests.
-    pub blobs: Vec<(String, Vec<u8>)>,
-}
 
 /// One layer, and what the image says about how it is run.
 pub struct Image {
@@ -57,11 +46,6 @@ impl Image {
         image
     }
 
-    /// The image that holds a pod's namespaces.
-    pub fn pause(name: &str) -> Self {
-        Self::busybox(name, json!({ "Entrypoint": ["/bin/sleep", "1000000000"] }))
-    }
-
     pub fn file(&mut self, path: &str, content: &[u8], mode: u32) {
         self.entry(path, EntryType::Regular, mode, content, None);
     }
@@ -82,43 +66,14 @@ impl Image {
     }
 
     /// What a registry takes.
-    pub fn into_parts(self) -> Parts {
-        let layer = self.layer.into_inner().expect("memory takes everything");
-        let config = json!({
-            "architecture": component::version::architecture(), "os": "linux", "config": self.config,
-            "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
-        });
-        let config = config.to_string().into_bytes();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": MANIFEST_TYPE,
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [descriptor("application/vnd.oci.image.layer.v1.tar", &layer)],
-        });
-        let blobs = vec![(digest(&config), config), (digest(&layer), layer)];
-        Parts { manifest: manifest.to_string().into_bytes(), manifest_type: MANIFEST_TYPE, blobs }
+    pub fn into_parts(self) -> skiff::image::Image {
+        skiff::image::Image::new(&self.config, self.layer.into_inner().expect("memory takes everything"))
     }
 
     /// The archive of the image.
     pub fn into_archive(self) -> Vec<u8> {
         let name = self.name.clone();
-        let parts = self.into_parts();
-        let mut entry = descriptor(MANIFEST_TYPE, &parts.manifest);
-        entry["annotations"] = json!({ "io.containerd.image.name": name });
-        let index = json!({ "schemaVersion": 2, "manifests": [entry] }).to_string().into_bytes();
-        let blob = |digest: &str| format!("blobs/sha256/{}", digest.trim_start_matches("sha256:"));
-        let mut files = vec![
-            ("oci-layout".to_string(), br#"{"imageLayoutVersion":"1.0.0"}"#.to_vec()),
-            ("index.json".to_string(), index),
-            (blob(&digest(&parts.manifest)), parts.manifest),
-        ];
-        files.extend(parts.blobs.into_iter().map(|(digest, content)| (blob(&digest), content)));
-        let mut archive = Builder::new(Vec::new());
-        for (path, content) in files {
-            let mut header = header(EntryType::Regular, 0o644, content.len());
-            archive.append_data(&mut header, path, content.as_slice()).expect("memory takes everything");
-        }
-        archive.into_inner().expect("memory takes everything")
+        self.into_parts().into_archive(&name)
     }
 }
 
@@ -130,17 +85,4 @@ fn header(kind: EntryType, mode: u32, size: usize) -> Header {
     header.set_gid(0);
     header.set_size(size as u64);
     header
-}
-
-fn descriptor(media_type: &str, content: &[u8]) -> Value {
-    json!({ "mediaType": media_type, "digest": digest(content), "size": content.len() })
-}
-
-fn digest(content: &[u8]) -> String {
-    let sum = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, content);
-    let mut text = "sha256:".to_string();
-    for byte in sum.as_ref() {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-    }
-    text
 }
