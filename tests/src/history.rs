@@ -190,6 +190,21 @@ pub fn check(records: &[Record]) -> Vec<Violation> {
     violations
 }
 
+/// Panics when a run broke something, with what it was, and keeps the history beside the other temporary files.
+pub fn assert_holds(run: &str, records: &[Record]) {
+    let violations = check(records);
+    if violations.is_empty() {
+        return;
+    }
+    let shown: String = violations.iter().map(|violation| format!("{violation}\n")).collect();
+    let path = std::env::temp_dir().join(format!("skiff-history-{run}.jsonl"));
+    let kept = match std::fs::File::create(&path).and_then(|file| write(io::BufWriter::new(file), records)) {
+        Ok(()) => format!("its history is in {}", path.display()),
+        Err(error) => format!("its history can't be kept in {}: {error}", path.display()),
+    };
+    panic!("the run {run} broke its promises; {kept}\n{shown}");
+}
+
 /// The operations of a history, in the order of their calls.
 pub fn operations(records: &[Record]) -> Vec<Operation> {
     let mut operations: Vec<Operation> = Vec::new();

@@ -1,4 +1,4 @@
-//! I06, and I03 and I04 for reads: a list is exactly the state at its revision, and that revision is not stale.
+//! I06, and I03 and I04 for reads: a list is exactly the state at its revision, which is neither stale nor to come.
 
 use super::{Answer, Operation, Replay, Request, Violation, revisions::Bounds};
 
@@ -16,8 +16,15 @@ pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
                 let missing = expected.iter().find(|item| !items.contains(item));
                 missing.map(|item| format!("lacks {item:?}"))
             });
-            let what = format!("the list of {prefix} at {revision} {}", odd.unwrap_or("is out of order".into()));
+            let (client, id) = (operation.called.client, operation.called.id);
+            let odd = odd.unwrap_or("is out of order".into());
+            let what = format!("list {id} of client {client}, of {prefix:?} at {revision}, {odd}");
             violations.push(Violation { invariant: "I06", what });
+        }
+        let possible = operation.returned_ns.map_or(u64::MAX, |returned| bounds.called_before(returned));
+        if *revision > possible {
+            let what = format!("a list of {prefix:?} at {revision} ended when at most {possible} had been asked for");
+            violations.push(Violation { invariant: "I03", what });
         }
         match at {
             Some(at) if at != revision => {
@@ -28,7 +35,7 @@ pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
             None => {
                 let known = bounds.acknowledged_before(operation.called.at_ns);
                 if *revision < known {
-                    let what = format!("a list of {prefix} at {revision} began when {known} was known: stale");
+                    let what = format!("a list of {prefix:?} at {revision} began when {known} was known: stale");
                     violations.push(Violation { invariant: "I03", what });
                 }
             }

@@ -1,6 +1,6 @@
 //! I01 to I04: writes are there, once, in an order that real time allows, and were rightly refused.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Answer, Operation, Replay, Request, Violation};
 
@@ -8,6 +8,7 @@ use super::{Answer, Operation, Replay, Request, Violation};
 pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
     let mut violations = Vec::new();
     check_account(replay, &mut violations);
+    check_asked(operations, replay, &mut violations);
     check_acknowledged(operations, replay, &mut violations);
     check_real_time(operations, replay, &mut violations);
     check_refusals(operations, replay, &mut violations);
@@ -29,6 +30,35 @@ fn check_account(replay: &Replay, violations: &mut Vec<Violation>) {
         if let Some(before) = tags.insert(tag, change.revision) {
             let what = format!("{tag} was written at revision {before} and again at {}", change.revision);
             violations.push(Violation { invariant: "I02", what });
+        }
+    }
+}
+
+/// I04: the account has nothing that nobody asked for.
+fn check_asked(operations: &[Operation], replay: &Replay, violations: &mut Vec<Violation>) {
+    let mut asked = HashMap::new();
+    let mut deleted_at = HashSet::new();
+    // Per key the deletes that took place, or may have, at a revision that nobody was told.
+    let mut untold: HashMap<&str, u64> = HashMap::new();
+    for operation in operations {
+        match (&operation.called.request, &operation.answer) {
+            (Request::Create { key, tag } | Request::Update { key, tag, .. }, _) => drop(asked.insert(tag, key)),
+            (Request::Delete { key, .. }, Answer::Written { revision }) => drop(deleted_at.insert((key, *revision))),
+            (Request::Delete { key, .. }, Answer::Done | Answer::Unknown) => *untold.entry(key).or_default() += 1,
+            _ => {}
+        }
+    }
+    for change in replay.changes() {
+        let is_asked_for = match &change.tag {
+            Some(tag) => asked.get(tag) == Some(&&change.key),
+            None if deleted_at.contains(&(&change.key, change.revision)) => true,
+            None => {
+                let left = untold.get_mut(change.key.as_str()).filter(|left| **left > 0);
+                left.map(|left| *left -= 1).is_some()
+            }
+        };
+        if !is_asked_for {
+            violations.push(Violation { invariant: "I04", what: format!("nobody asked for {change:?}") });
         }
     }
 }

@@ -55,7 +55,7 @@ fn good() -> Vec<Record> {
     ]
 }
 
-/// The good history after `spoil` breaks exactly the invariant `expected`.
+/// The good history after `spoil` breaks the invariant `expected`, and perhaps others with it.
 fn check_finds(expected: &str, spoil: impl FnOnce(&mut Vec<Record>)) {
     let mut records = good();
     spoil(&mut records);
@@ -186,6 +186,37 @@ fn a_list_that_is_no_state_and_a_stale_one_are_found() {
 }
 
 #[test]
+fn a_list_from_the_future_and_one_of_another_revision_than_asked_are_found() {
+    check_finds("I03", |records| {
+        let update = |record: &Record| matches!(record, Record::Called(Called { client: 1, id: 1, .. }));
+        let index = records.iter().position(update).unwrap();
+        // The list is told of revision 4 before the write of it is called.
+        for record in &mut records[index..=index + 1] {
+            match record {
+                Record::Called(called) => called.at_ns = 85,
+                Record::Returned { at_ns, .. } => *at_ns = 86,
+                _ => {}
+            }
+        }
+    });
+    check_finds("I06", |records| {
+        for record in records {
+            if let Record::Called(Called { request: Request::List { at, .. }, .. }) = record {
+                *at = Some(3);
+            }
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "I01: /a=Some(\"t3\") was acknowledged at revision 4 and is not there")]
+fn a_broken_promise_is_said_in_words() {
+    let mut records = good();
+    records.retain(|record| !is_change(record, 4));
+    assert_holds("a_broken_promise_is_said_in_words", &records);
+}
+
+#[test]
 fn a_watch_that_drops_repeats_or_reorders_is_found() {
     for watch in [1, 2] {
         let first = good().iter().position(|record| is_shown(record, watch)).unwrap();
@@ -227,8 +258,74 @@ fn an_event_of_the_wrong_type_or_outside_the_selection_is_found() {
 }
 
 #[test]
+fn a_bookmark_that_goes_back_is_found() {
+    check_finds("I05", |records| {
+        let index =
+            records.iter().position(|record| matches!(record, Record::Shown { event: Event::Bookmark { .. }, .. }));
+        let earlier = Record::Shown { watch: 1, at_ns: 900, event: Event::Bookmark { revision: 3 } };
+        records.insert(index.unwrap() + 1, earlier);
+    });
+}
+
+#[test]
+fn a_watch_that_ends_in_the_middle_of_a_revision_is_found() {
+    // One transaction wrote both, and only one was shown before the watch ended.
+    let together = |records: &mut Vec<Record>| {
+        let call = |id, tag: &str| {
+            let request = Request::Create { key: format!("/{tag}"), tag: tag.into() };
+            Record::Called(Called { client: 3, id, at_ns: 500, request })
+        };
+        let change = |tag: &str| {
+            let (key, tag, label) = (format!("/{tag}"), Some(tag.into()), "z".into());
+            Record::Changed(Change { revision: 7, key, tag, label })
+        };
+        let opened = WatchOpened { watch: 3, at_ns: 1, prefix: "/".into(), label: None, after: 6 };
+        let shown = |tag: &str| {
+            let item = Item { key: format!("/{tag}"), revision: 7, tag: tag.into() };
+            Record::Shown { watch: 3, at_ns: 900, event: Event::Added(item) }
+        };
+        records.extend([call(0, "d"), call(1, "e"), change("d"), change("e")]);
+        records.extend([Record::WatchOpened(opened), shown("d"), shown("e")]);
+    };
+    let mut records = good();
+    together(&mut records);
+    assert_eq!(check(&records), []);
+    check_finds("I05", |records| {
+        together(records);
+        records.pop();
+    });
+}
+
+#[test]
 fn a_410_for_what_is_still_there_is_found() {
     check_finds("I07", |records| records.retain(|record| !matches!(record, Record::Compacted { .. })));
+    check_finds("I07", |records| {
+        for record in records {
+            if let Record::Compacted { revision, .. } = record {
+                *revision = 5;
+            }
+        }
+    });
+    check_finds("I07", |records| {
+        for record in records {
+            if let Record::Compacted { at_ns, .. } = record {
+                *at_ns = ASKED_LATER;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_change_that_nobody_asked_for_is_found() {
+    let phantom = |key: &str, tag: Option<&str>| {
+        let (key, tag) = (key.into(), tag.map(Into::into));
+        Record::Changed(Change { revision: 9, key, tag, label: String::new() })
+    };
+    check_finds("I04", |records| records.push(phantom("/d", Some("from nowhere"))));
+    check_finds("I04", |records| records.push(phantom("/a", None)));
+    check_finds("I04", |records| {
+        changes_of(records).filter(|change| change.revision == 6).for_each(|change| change.key = "/elsewhere".into())
+    });
 }
 
 #[test]

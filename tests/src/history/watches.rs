@@ -38,7 +38,7 @@ fn wrong(
     replay: &Replay,
 ) -> Option<Violation> {
     let violation = |invariant, what: String| {
-        Some(Violation { invariant, what: format!("watch {} of {} {what}", watch.watch, watch.prefix) })
+        Some(Violation { invariant, what: format!("watch {} of {:?} {what}", watch.watch, watch.prefix) })
     };
     let expected = expected(watch, replay);
     let mut next = 0;

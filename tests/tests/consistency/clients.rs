@@ -32,8 +32,8 @@ struct Shared {
     server: ApiServer,
     started: Instant,
     records: Mutex<Vec<Record>>,
-    /// The highest revision that anybody was told.
-    highest: AtomicU64,
+    /// The revision up to which the store's account is recorded.
+    accounted: watch::Sender<u64>,
     ids: AtomicU64,
     written: watch::Sender<u32>,
     store_is_up: watch::Sender<bool>,
@@ -45,7 +45,7 @@ impl Clients {
             server,
             started: Instant::now(),
             records: Mutex::default(),
-            highest: AtomicU64::new(0),
+            accounted: watch::Sender::new(0),
             ids: AtomicU64::new(0),
             written: watch::Sender::new(0),
             store_is_up: watch::Sender::new(true),
@@ -64,8 +64,9 @@ impl Clients {
         std::mem::take(&mut self.0.records.lock().unwrap())
     }
 
-    pub fn highest(&self) -> u64 {
-        self.0.highest.load(Ordering::Relaxed)
+    /// Up to which revision the store's account is recorded, once that is more than `than`.
+    pub async fn accounted(&self, than: u64) -> u64 {
+        *self.0.accounted.subscribe().wait_for(|accounted| *accounted > than).await.unwrap()
     }
 
     /// While the store is down, writers whose write failed wait for it.
@@ -99,9 +100,6 @@ impl Clients {
         let id = self.0.ids.fetch_add(1, Ordering::Relaxed);
         self.record(Record::Called(Called { client, id, at_ns: self.now_ns(), request: request.clone() }));
         let answer = self.answer(&request).await;
-        if let Answer::Written { revision } | Answer::Listed { revision, .. } = &answer {
-            self.0.highest.fetch_max(*revision, Ordering::Relaxed);
-        }
         self.record(Record::Returned { client, id, at_ns: self.now_ns(), answer: answer.clone() });
         answer
     }
@@ -133,19 +131,21 @@ impl Clients {
         }
     }
 
-    /// A list in pages of three; starts again when a page is gone.
+    /// A list in pages of three, all of the first one's state; unknown when that is gone before the last.
     async fn pages(&self) -> Answer {
-        let (mut items, mut next) = (Vec::new(), String::new());
+        let (mut items, mut next, mut first) = (Vec::new(), String::new(), None);
         loop {
             let (code, body) = self.send(Method::GET, &format!("{CONFIG_MAPS}?limit=3&continue={next}"), None).await;
-            if code != 200 {
-                return Answer::Unknown;
+            match code {
+                200 => {}
+                410 | 500.. => return Answer::Unknown,
+                _ => panic!("a list: {code} {body}"),
             }
+            let revision = *first.get_or_insert(revision_of(&body));
             items.extend(body["items"].as_array().unwrap().iter().map(item));
-            let metadata = &body["metadata"];
-            next = metadata["continue"].as_str().unwrap_or_default().to_owned();
+            next = body["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
             if next.is_empty() {
-                return Answer::Listed { revision: revision_of(&body), items };
+                return Answer::Listed { revision, items };
             }
         }
     }
@@ -285,6 +285,7 @@ pub async fn follow_store(clients: Clients, store: Arc<dyn Store>, from: Revisio
                 return;
             }
         }
+        clients.0.accounted.send_replace(commit.revision.0);
     }
 }
 
