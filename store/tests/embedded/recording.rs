@@ -1,4 +1,7 @@
 //! A run of the store whose operations on the disk are recorded.
+//!
+//! Upstream: etcd's tests/robustness/client, where runs are recorded
+//! Left out: reads; nothing on disk hangs on them.
 
 use std::{
     collections::BTreeMap,

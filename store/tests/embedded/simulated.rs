@@ -1,5 +1,8 @@
 //! A disk that remembers only what was synced, and perhaps some of the rest.
 //!
+//! Upstream: lazyfs, which etcd's tests/robustness mounts
+//! Left out: names that come back in another order than they were given; sectors that are torn.
+//!
 //! Data that was not synced may be there or not, in any order, in pieces of a sector. Names that were not synced are
 //! there up to some point: file systems with a journal keep their order.
 
