@@ -199,20 +199,37 @@ fn a_log_with_any_byte_flipped_opens_whole_or_is_refused() {
     assert!(opened > 0 && refused > 0, "{opened} opened, {refused} refused");
 }
 
+fn read_files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap());
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())).collect()
+}
+
 #[test]
 fn damage_is_told_from_a_torn_end_also_when_the_mark_lags() {
-    let (recording, files) = small_run();
-    let mut simulated = Simulated::default();
-    recording.operations.iter().for_each(|operation| simulated.apply(operation));
+    let directory = fast_directory();
+    let store = Embedded::open_with(directory.path(), Options { segment_bytes: 64 << 10, ..options() }).unwrap();
+    let mut reference = Reference::default();
+    // Asked for one after the other, so that each is a batch.
+    let mut write = |value: String| {
+        let put = Op::Put { key: "/a".into(), value: value.clone().into(), ttl: None };
+        let revision = block_on(store.transact(Txn { compares: vec![], ops: vec![put] })).unwrap();
+        reference.note(revision, "/a".into(), Some(value));
+    };
+    write("first".into());
     // After a power cut the mark may be as old as its last sync.
-    let lagging = simulated.after_power_cut(Keep::Nothing)["mark"].clone();
-    let last_segment = last_segment(&files);
-    let mut damaged = BTreeMap::from_iter(files.clone());
-    damaged.insert("mark".into(), lagging);
-    assert!(intact_or_refused(&damaged, recording.reference.last(), &recording.reference, "a mark that lags"));
-    damaged.get_mut(&last_segment).unwrap()[70] ^= 1;
-    let Err(StoreError::Corrupt(text)) = open(&damaged).map(|_| ()) else { panic!("opened with a damaged batch") };
-    assert!(text.contains("but a later batch") && text.contains("offset 64"), "{text}");
+    let lagging = read_files(directory.path())["mark"].clone();
+    (0..5).for_each(|number| write(format!("number {number}")));
+    let mut files = read_files(directory.path());
+    files.insert("mark".into(), lagging);
+    assert!(intact_or_refused(&files, reference.last(), &reference, "a mark that lags"));
+    let log = files.get_mut("log-00000001").unwrap();
+    let damaged = log.windows(8).position(|window| window == b"number 2").expect("values are in the log as they are");
+    log[damaged] ^= 1;
+    let Err(StoreError::Corrupt(text)) = open(&files).map(|_| ()) else { panic!("opened with a damaged batch") };
+    assert!(
+        text.contains("log-00000001 at offset") && text.contains("revision 5 can't be read, but a later batch"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -285,11 +302,7 @@ fn the_first_format_opens() {
     if std::env::var_os("SKIFF_WRITE_FIXTURE").is_some() {
         write_fixture(&fixture);
     }
-    let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(&fixture).unwrap() {
-        let entry = entry.unwrap();
-        files.insert(entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
-    }
+    let mut files = read_files(&fixture);
     let expected = String::from_utf8(files.remove("expected").unwrap()).unwrap();
     assert!(files.keys().any(|name| name.starts_with("checkpoint-")), "the fixture has a checkpoint");
     let (_directory, store) = open(&files).unwrap();

@@ -52,6 +52,11 @@ pub struct Reference {
 pub type State = BTreeMap<String, (String, Revision)>;
 
 impl Reference {
+    /// A change that was answered with `revision`. A delete of what is not there has no revision of its own.
+    pub fn note(&mut self, revision: Revision, key: String, value: Option<String>) {
+        self.changes.entry(revision).or_insert((key, value));
+    }
+
     pub fn state_at(&self, revision: Revision) -> State {
         let mut state = State::new();
         for (modified, (key, value)) in self.changes.range(..=revision) {
@@ -129,9 +134,8 @@ pub fn run(
             store.transact(Txn { compares: vec![], ops: vec![op] }).await.unwrap()
         };
         let revisions = block_on(join_all(changes.iter().map(transact)));
-        for (revision, change) in revisions.into_iter().zip(changes) {
-            // A delete of what is not there has no revision of its own.
-            reference.changes.entry(revision).or_insert(change);
+        for (revision, (key, value)) in revisions.into_iter().zip(changes) {
+            reference.note(revision, key, value);
         }
         if round % 6 == 5 {
             let current = block_on(store.current()).unwrap();
