@@ -3,3 +3,4 @@
 pub mod application;
 pub mod history;
 pub mod rig;
+pub mod tagged;

@@ -6,10 +6,17 @@ use super::{Answer, Operation, Replay, Request, Violation, revisions::Bounds};
 pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
     let bounds = Bounds::of(operations, replay);
     let mut violations = Vec::new();
-    for operation in operations {
-        let Answer::Listed { revision, items } = &operation.answer else { continue };
-        let Request::List { prefix, at } = &operation.called.request else { continue };
-        let expected = replay.state(prefix, *revision);
+    let listed = operations.iter().filter_map(|operation| match (&operation.called.request, &operation.answer) {
+        (Request::List { prefix, at }, Answer::Listed { revision, items }) => {
+            Some((*revision, items, prefix, *at, operation))
+        }
+        _ => None,
+    });
+    let mut lists: Vec<_> = listed.collect();
+    lists.sort_by_key(|(revision, ..)| *revision);
+    let mut states = replay.states();
+    for (revision, items, prefix, at, operation) in lists {
+        let expected = states.at(revision, prefix);
         if *items != expected {
             let odd = items.iter().find(|item| !expected.contains(item));
             let odd = odd.map(|item| format!("shows {item:?}")).or_else(|| {
@@ -22,7 +29,7 @@ pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
             violations.push(Violation { invariant: "I06", what });
         }
         let possible = operation.returned_ns.map_or(u64::MAX, |returned| bounds.called_before(returned));
-        if *revision > possible {
+        if revision > possible {
             let what = format!("a list of {prefix:?} at {revision} ended when at most {possible} had been asked for");
             violations.push(Violation { invariant: "I03", what });
         }
@@ -34,7 +41,7 @@ pub fn check(operations: &[Operation], replay: &Replay) -> Vec<Violation> {
             Some(_) => {}
             None => {
                 let known = bounds.acknowledged_before(operation.called.at_ns);
-                if *revision < known {
+                if revision < known {
                     let what = format!("a list of {prefix:?} at {revision} began when {known} was known: stale");
                     violations.push(Violation { invariant: "I03", what });
                 }

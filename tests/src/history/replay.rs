@@ -68,18 +68,36 @@ impl Replay {
         change.tag.as_deref().map(|tag| Present { revision: change.revision, tag, label: &change.label })
     }
 
-    /// All keys that begin with `prefix`, as of `revision`.
-    pub fn state(&self, prefix: &str, revision: u64) -> Vec<Item> {
-        let mut state = BTreeMap::new();
-        let count = self.changes.partition_point(|change| change.revision <= revision);
-        for change in self.changes[..count].iter().filter(|change| change.key.starts_with(prefix)) {
+    /// Goes through the states, from the first one on.
+    pub fn states(&self) -> States<'_> {
+        States { rest: &self.changes, present: BTreeMap::new() }
+    }
+}
+
+/// The state at one revision after another.
+pub struct States<'a> {
+    /// The changes that are still to come.
+    rest: &'a [Change],
+    present: BTreeMap<&'a str, (u64, &'a str)>,
+}
+
+impl States<'_> {
+    /// All keys that begin with `prefix`, as of `revision`, which must not go down from call to call.
+    pub fn at(&mut self, revision: u64, prefix: &str) -> Vec<Item> {
+        let (now, rest) = self.rest.split_at(self.rest.partition_point(|change| change.revision <= revision));
+        self.rest = rest;
+        for change in now {
             match &change.tag {
-                Some(tag) => state.insert(&change.key, (change.revision, tag)),
-                None => state.remove(&change.key),
+                Some(tag) => self.present.insert(&change.key, (change.revision, tag)),
+                None => self.present.remove(change.key.as_str()),
             };
         }
-        let item =
-            |(key, (revision, tag)): (&String, (u64, &String))| Item { key: key.clone(), revision, tag: tag.clone() };
-        state.into_iter().map(item).collect()
+        let selected = self.present.range(prefix..).take_while(|(key, _)| key.starts_with(prefix));
+        let item = |(key, (revision, tag)): (&&str, &(u64, &str))| Item {
+            key: (*key).to_owned(),
+            revision: *revision,
+            tag: (*tag).to_owned(),
+        };
+        selected.map(item).collect()
     }
 }

@@ -209,11 +209,17 @@ fn a_list_from_the_future_and_one_of_another_revision_than_asked_are_found() {
 }
 
 #[test]
-#[should_panic(expected = "I01: /a=Some(\"t3\") was acknowledged at revision 4 and is not there")]
-fn a_broken_promise_is_said_in_words() {
+fn a_broken_promise_is_said_in_words_and_its_history_kept() {
     let mut records = good();
     records.retain(|record| !is_change(record, 4));
-    assert_holds("a_broken_promise_is_said_in_words", &records);
+    let run = format!("of-a-test-{}", std::process::id());
+    let said = std::panic::catch_unwind(|| assert_holds(&run, &records)).unwrap_err();
+    let said = said.downcast::<String>().unwrap();
+    assert!(said.contains("I01: /a=Some(\"t3\") was acknowledged at revision 4 and is not there"), "{said}");
+    let path = std::env::temp_dir().join(format!("skiff-history-{run}.jsonl"));
+    assert!(said.contains(&path.display().to_string()), "{said}");
+    assert_eq!(read(io::BufReader::new(std::fs::File::open(&path).unwrap())).unwrap(), records);
+    std::fs::remove_file(path).unwrap();
 }
 
 #[test]
