@@ -11,14 +11,10 @@ pub mod table;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use bytes::Bytes;
 use futures::StreamExt;
 use store::{Commit, Range, Revision, Store, StoreError};
 use tokio::sync::watch;
@@ -41,8 +37,6 @@ pub struct Memory {
     tables: HashMap<(String, String), Arc<Table>>,
     observers: Vec<Arc<dyn Observer>>,
     applied: watch::Sender<Revision>,
-    /// Keys and values that the store's log has shown.
-    logged_bytes: AtomicU64,
     /// Held while a commit is applied, so that observers see one order.
     applying: Mutex<()>,
 }
@@ -81,7 +75,6 @@ impl Memory {
             tables: tables.collect(),
             observers,
             applied: watch::Sender::new(Revision(0)),
-            logged_bytes: AtomicU64::new(0),
             applying: Mutex::new(()),
         }
     }
@@ -159,8 +152,6 @@ impl Memory {
     fn apply(&self, commit: &Commit) -> Revision {
         let _order = self.applying.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for event in &commit.events {
-            let bytes = event.key.len() + event.value.as_ref().map_or(0, Bytes::len);
-            self.logged_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
             let Some((table, key)) = self.locate(&event.key) else { continue };
             match &event.value {
                 None => self.apply_one(&table, None, Some(key), commit.revision),
@@ -222,11 +213,6 @@ impl Memory {
         self.table(group, resource)
             .map(|table| table.snapshot().in_namespace(namespace).cloned().collect())
             .unwrap_or_default()
-    }
-
-    /// How many bytes of keys and values the store's log has shown since the start.
-    pub(crate) fn logged_bytes(&self) -> u64 {
-        self.logged_bytes.load(Ordering::Relaxed)
     }
 
     /// The latest revision whose changes are visible here.
