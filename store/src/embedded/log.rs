@@ -132,8 +132,9 @@ impl Log {
 
     /// Begins a segment with room for a frame of `length` bytes.
     fn roll(&mut self, length: u64) -> io::Result<()> {
+        let used = segment::HEADER_BYTES + length;
         // With its reserve, which is at most a quarter.
-        let needed = (segment::HEADER_BYTES + length) * 4 / 3 + 1;
+        let needed = (used + RESERVE_BYTES).min(used * 4 / 3 + 1);
         if self.prepared.as_ref().is_some_and(|(capacity, _)| *capacity < needed) {
             self.drop_prepared()?;
         }
