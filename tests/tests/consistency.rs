@@ -89,12 +89,16 @@ async fn over_memory_the_history_is_consistent() {
     check("over-memory", Arc::new(Memory::new()), async |_| {}).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn over_the_embedded_store_the_history_is_consistent() {
+#[test]
+fn over_the_embedded_store_the_history_is_consistent() {
     let directory = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
     let options = Options { segment_bytes: 64 << 10, held_bytes: 16 << 10, tap: None };
-    let store = Arc::new(Embedded::open_with(directory.path(), options).unwrap());
-    check("over-embedded", store, async |_| {}).await;
+    let store = Embedded::open_with(directory.path(), options).unwrap();
+    runtime.block_on(check("over-embedded", Arc::new(store), async |_| {}));
+    // With it goes the server, and with that the store, which stops the process when its directory goes first.
+    drop(runtime);
+    directory.close().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
