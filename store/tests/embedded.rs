@@ -10,6 +10,8 @@
 //! anything only every 61st; `SKIFF_EVERY_BYTE=1` takes them all, `SKIFF_EVERY_BIT=1` all eight bits too (minutes).
 //! `SKIFF_POWER_CUTS=20` tries twenty random power cuts after each operation (three otherwise).
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 #[path = "embedded/recording.rs"]
 mod recording;
 #[path = "embedded/simulated.rs"]
@@ -144,7 +146,7 @@ fn small_run() -> (Recording, BTreeMap<String, Vec<u8>>) {
 /// The segment that was written to last, not one that is being prepared.
 fn last_segment(files: &BTreeMap<String, Vec<u8>>) -> String {
     let segments = files.keys().filter(|name| name.starts_with("log-") && !name.ends_with(".new"));
-    segments.last().expect("there is a log").clone()
+    segments.max().expect("there is a log").clone()
 }
 
 /// The places of a file that are damaged: all that are near something, and a sample of what is zeros around.

@@ -1,5 +1,7 @@
 //! The etcd back end against a real etcd: the contract, mTLS, restarts and compaction under a watch.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 #[path = "etcd/server.rs"]
 mod server;
 

@@ -1,5 +1,7 @@
 //! The API server as a value over the memory store: the one path, from a request to the store and back.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::sync::Arc;
 
 use apiserver::{

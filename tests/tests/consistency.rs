@@ -5,6 +5,8 @@
 //!
 //! A run that broke a promise says which, and leaves its history beside the temporary files.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 #[path = "consistency/clients.rs"]
 mod clients;
 #[allow(dead_code, reason = "only its plain transport is used here")]

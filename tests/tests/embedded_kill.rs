@@ -6,6 +6,8 @@
 //! `SKIFF_KILLS=200` kills that often (20 times otherwise), `SKIFF_SEED` repeats a run's choices. A run that fails names
 //! what was broken and where its history is.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::{
     io::{BufRead, BufReader},
     path::Path,

@@ -49,7 +49,7 @@ pub async fn list(call: &Call<'_>) -> Result<Response<Body>, Status> {
 }
 
 /// Which state a list is of.
-enum At {
+enum Moment {
     Now,
     AtLeast(Revision),
     Exactly(Revision),
@@ -66,27 +66,27 @@ pub async fn page(call: &Call<'_>, selection: &Selection) -> Result<Page, Status
     let (at, start) = match token {
         Some(token) => {
             let (revision, start) = decode_continue(token)?;
-            (revision.map_or(At::Now, At::Exactly), Some(start))
+            (revision.map_or(Moment::Now, Moment::Exactly), Some(start))
         }
         None => match (version, matching) {
-            (None, _) => (At::Now, None),
-            (Some(version), "Exact") => (At::Exactly(version), None),
-            (Some(version), "") if limit.is_some() && version.0 > 0 => (At::Exactly(version), None),
-            (Some(version), _) => (At::AtLeast(version), None),
+            (None, _) => (Moment::Now, None),
+            (Some(version), "Exact") => (Moment::Exactly(version), None),
+            (Some(version), "") if limit.is_some() && version.0 > 0 => (Moment::Exactly(version), None),
+            (Some(version), _) => (Moment::AtLeast(version), None),
         },
     };
     let namespace = if call.row.scope == crate::row::Scope::Cluster { "" } else { call.info().namespace.as_str() };
     let start = start.unwrap_or_else(|| ObjectKey::new(namespace, ""));
     match at {
-        At::Now => call.server.fresh().await?,
-        At::AtLeast(revision) => call.server.at_least(revision).await?,
+        Moment::Now => call.server.fresh().await?,
+        Moment::AtLeast(revision) => call.server.at_least(revision).await?,
         // Checked below, on the very snapshot that is shown: what memory has applied may move on meanwhile.
-        At::Exactly(_) => {}
+        Moment::Exactly(_) => {}
     }
     let indexed = selection.required_index_value(call.table.indexed_field());
     let applied = call.server.memory.revision();
     let (snapshot, revision) = call.table.snapshot_at(indexed, applied);
-    if let At::Exactly(wanted) = at
+    if let Moment::Exactly(wanted) = at
         && wanted != revision
     {
         return from_history(call, selection, wanted, &start, limit).await;

@@ -84,7 +84,7 @@ fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&bytes[..12]), &bytes[16..])
 }
 
-const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
 /// Writes zeros from `from` up to `to`.
 pub(super) fn fill(disk: &Disk, handle: &Handle, from: u64, to: u64) -> io::Result<()> {

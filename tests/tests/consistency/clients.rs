@@ -294,7 +294,7 @@ fn config_map(key: &str, tag: &str, expected: Option<u64>) -> Value {
     let label = match key {
         "last-x" => "x",
         "last-y" => "y",
-        _ if tag.len() % 2 == 0 || tag.ends_with(['1', '4', '7']) => "x",
+        _ if tag.len().is_multiple_of(2) || tag.ends_with(['1', '4', '7']) => "x",
         _ => "y",
     };
     let mut metadata = json!({"name": key, "labels": {"app": label}});
