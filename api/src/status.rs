@@ -18,6 +18,8 @@ pub struct Status {
     pub reason: &'static str,
     pub message: String,
     pub details: Option<Details>,
+    /// Where an expired list goes on, with what is there by then: `metadata.continue`.
+    pub continue_token: Option<String>,
 }
 
 /// What a [`Status`] is about.
@@ -61,7 +63,7 @@ fn about(group: &str, kind: &str, name: &str) -> Option<Details> {
 impl Status {
     /// A failure with nothing more to say than code, reason and message.
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Status {
-        Status { code, reason, message: message.into(), details: None }
+        Status { code, reason, message: message.into(), details: None, continue_token: None }
     }
 
     /// 404: no object of that name. `resource` is the plural.
@@ -211,6 +213,9 @@ impl Status {
         });
         if !self.reason.is_empty() {
             body["reason"] = self.reason.into();
+        }
+        if let Some(token) = &self.continue_token {
+            body["metadata"]["continue"] = token.as_str().into();
         }
         if let Some(details) = &self.details {
             body["details"] = serde_json::to_value(details).expect("plain strings and numbers serialize");

@@ -3,7 +3,7 @@
 //! Upstream: cmd/kube-apiserver/app/options
 //! Left out: the flags named in component/src/flags/upstream.rs and not here: they are accepted and change nothing.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -72,6 +72,9 @@ pub struct Flags {
     etcd_certfile: Option<PathBuf>,
     #[arg(long)]
     etcd_keyfile: Option<PathBuf>,
+    /// How much of the store's history, whichever it is, is kept at least, for lists in pages and for late watches; with 0 all.
+    #[arg(long, default_value = "5m0s", value_parser = component::flags::duration)]
+    etcd_compaction_interval: Duration,
     /// The directory of the embedded store that objects are kept in; one process at a time.
     #[arg(long, conflicts_with = "etcd_servers")]
     data_dir: Option<PathBuf>,
@@ -185,5 +188,6 @@ fn config(flags: &Flags) -> anyhow::Result<server::Config> {
         verification_keys,
         issuer,
         kubelets: kubelets.transpose()?,
+        compaction_interval: flags.etcd_compaction_interval,
     })
 }

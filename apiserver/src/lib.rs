@@ -11,6 +11,7 @@ pub mod authorization;
 pub mod body;
 mod bootstrap;
 mod capacity;
+mod compaction;
 pub mod core;
 pub mod discovery;
 pub mod flags;

@@ -18,7 +18,7 @@ use crate::{
         static_token::StaticTokens,
     },
     authorization::{Authorizer, Mode},
-    bootstrap,
+    bootstrap, compaction,
     core::Core,
     kubelet_client::KubeletClient,
     memory::Memory,
@@ -42,6 +42,8 @@ pub struct Config {
     pub issuer: Option<TokenIssuer>,
     /// How kubelets are reached, for logs and for running things in pods.
     pub kubelets: Option<KubeletClient>,
+    /// How much of the store's history is kept at least; with zero all of it.
+    pub compaction_interval: Duration,
 }
 
 impl Default for Config {
@@ -58,6 +60,7 @@ impl Default for Config {
             verification_keys: Vec::new(),
             issuer: None,
             kubelets: None,
+            compaction_interval: compaction::INTERVAL,
         }
     }
 }
@@ -92,11 +95,13 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         documents: Default::default(),
         metrics: Default::default(),
     });
+    let compactor = compaction::compact_regularly(store.clone(), config.compaction_interval);
     let follower = follow(memory, store, log);
     tokio::spawn(async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = follower => {}
+            () = compactor => {}
         }
     });
     let server = ApiServer::new(core);

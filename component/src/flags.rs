@@ -9,7 +9,7 @@
 
 mod upstream;
 
-use std::ffi::OsString;
+use std::{ffi::OsString, time::Duration};
 
 use clap::{ArgAction, Command, Parser};
 
@@ -33,6 +33,18 @@ pub fn parse<T: Parser>(component: Component) -> T {
         eprintln!("warning: {flag} is accepted for compatibility and has no effect in skiff");
     }
     parsed
+}
+
+/// Reads a flag's duration in Go's spelling: `5m0s`, `1h30m`, `250ms`, `0`.
+///
+/// # Errors
+/// It is spelled otherwise, or less than nothing.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let read = text.parse::<jiff::SignedDuration>().ok().and_then(|read| Duration::try_from(read).ok());
+    read.ok_or_else(|| format!("{text:?} is not a duration like 5m0s, 1h30m or 0"))
 }
 
 /// Splits a command line into what `command` knows and what only upstream's `component` knows.
@@ -87,6 +99,15 @@ mod tests {
         let arguments = line.split(' ').map(String::from).collect();
         let sorted = sort(Component::ApiServer, &Flags::command(), arguments);
         (Flags::try_parse_from(sorted.arguments).map_err(|error| error.to_string()), sorted.ignored)
+    }
+
+    #[test]
+    fn durations_are_spelled_as_go_spells_them() {
+        let read = ["5m0s", "1h30m", "250ms", "1.5h", "0", "0s"].map(|text| duration(text).unwrap().as_millis());
+        assert_eq!(read, [300_000, 5_400_000, 250, 5_400_000, 0, 0]);
+        for wrong in ["", "5", "-5m", "five minutes", "1d"] {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,4 +3,6 @@
 //! Upstream: test/e2e/framework
 
 pub mod application;
+pub mod history;
 pub mod rig;
+pub mod tagged;

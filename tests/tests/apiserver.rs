@@ -11,11 +11,15 @@ use apiserver::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use store::Store;
 use tower::ServiceExt;
 
 async fn api_server() -> ApiServer {
+    api_server_over(Arc::new(store::Memory::new())).await
+}
+
+async fn api_server_over(store: Arc<dyn Store>) -> ApiServer {
     let config = Config { disabled_admission_plugins: vec!["ServiceAccount".into()], ..Config::default() };
-    let store = Arc::new(store::memory::Memory::new());
     server::open(config, store, Default::default()).await.unwrap()
 }
 
@@ -441,4 +445,27 @@ async fn a_collection_is_neither_replaced_nor_patched() {
         let (code, answer) = as_admin(&server, method, CONFIG_MAPS, config_map("a", "1")).await;
         assert_eq!((code, answer["reason"].as_str()), (405, Some("MethodNotAllowed")), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn pages_are_of_one_state_and_when_it_is_compacted_the_rest_is_of_the_present_one() {
+    let store: Arc<dyn Store> = Arc::new(store::Memory::new());
+    let server = api_server_over(store.clone()).await;
+    for name in ["a", "b"] {
+        as_admin(&server, "POST", CONFIG_MAPS, config_map(name, "1")).await;
+    }
+    let page =
+        async |query: &str| as_admin(&server, "GET", &format!("{CONFIG_MAPS}?limit=1{query}"), Value::Null).await;
+    let (_, first) = page("").await;
+    let next = first["metadata"]["continue"].as_str().unwrap();
+    as_admin(&server, "PATCH", &format!("{CONFIG_MAPS}/b"), json!({"data": {"k": "2"}})).await;
+    let (_, second) = page(&format!("&continue={next}")).await;
+    assert_eq!(second["items"][0]["data"]["k"], "1", "{second}");
+    assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    store.compact(store.current().await.unwrap()).await.unwrap();
+    let (code, expired) = page(&format!("&continue={next}")).await;
+    assert_eq!((code, expired["reason"].as_str()), (410, Some("Expired")), "{expired}");
+    let rest = expired["metadata"]["continue"].as_str().expect("what the message promises");
+    let (code, second) = page(&format!("&continue={rest}")).await;
+    assert_eq!((code, second["items"][0]["data"]["k"].as_str()), (200, Some("2")), "{second}");
 }

@@ -3,6 +3,8 @@
 //! Upstream: test/e2e_node
 //! Left out: what the pure tests of `kubelet` show.
 
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
 use std::collections::BTreeMap;
 
 use futures::AsyncReadExt;

@@ -80,11 +80,17 @@ pub async fn page(call: &Call<'_>, selection: &Selection) -> Result<Page, Status
     match at {
         Moment::Now => call.server.fresh().await?,
         Moment::NotBefore(revision) => call.server.at_least(revision).await?,
-        Moment::Exactly(revision) if revision == call.server.memory.revision() => {}
-        Moment::Exactly(revision) => return from_history(call, selection, revision, &start, limit).await,
+        // Checked below, on the very snapshot that is shown: what memory has applied may move on meanwhile.
+        Moment::Exactly(_) => {}
     }
     let indexed = selection.required_index_value(call.table.indexed_field());
-    let (snapshot, revision) = call.table.snapshot_at(indexed, call.server.memory.revision());
+    let applied = call.server.memory.revision();
+    let (snapshot, revision) = call.table.snapshot_at(indexed, applied);
+    if let Moment::Exactly(wanted) = at
+        && wanted != revision
+    {
+        return from_history(call, selection, wanted, &start, limit).await;
+    }
     let mut page = Page { revision, items: Vec::new(), next: None, remaining: None };
     let mut walk = snapshot.from(namespace, start).filter(|object| selection.matches(call.row, object));
     match limit {
@@ -145,9 +151,7 @@ fn expired(call: &Call<'_>, error: &StoreError, start: &ObjectKey) -> Status {
         list without the continue parameter, or use the continue token in this response to retrieve the remainder of \
         the results. Continuing with the provided token results in an inconsistent list - objects that were created, \
         modified, or deleted between the time the first chunk was returned and now may show up in the list.";
-    let status = Status::expired(message);
-    tracing::debug!(next = encode_continue(None, start), "a continue token has expired");
-    status
+    Status { continue_token: Some(encode_continue(None, start)), ..Status::expired(message) }
 }
 
 fn list_options_invalid(field: &str, reason: &str, message: &str) -> Status {

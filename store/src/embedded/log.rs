@@ -71,9 +71,14 @@ impl Log {
     }
 
     /// The first segment of a new store; durable on return.
-    pub(super) fn first_segment(disk: &Disk, cluster: ClusterId, before: Revision) -> io::Result<Active> {
+    pub(super) fn first_segment(
+        disk: &Disk,
+        cluster: ClusterId,
+        before: Revision,
+        segment_bytes: u64,
+    ) -> io::Result<Active> {
         let header = segment::Header { cluster, sequence: 1, before, chain: 0 };
-        let capacity = FIRST_SEGMENT_BYTES;
+        let capacity = FIRST_SEGMENT_BYTES.min(segment_bytes);
         let mut handle = segment::prepare(disk, 1, capacity)?;
         segment::begin(disk, &mut handle, &header)?;
         Ok(Active { handle, header, end: segment::HEADER_BYTES, capacity })
@@ -127,7 +132,9 @@ impl Log {
 
     /// Begins a segment with room for a frame of `length` bytes.
     fn roll(&mut self, length: u64) -> io::Result<()> {
-        let needed = segment::HEADER_BYTES + length + RESERVE_BYTES;
+        let used = segment::HEADER_BYTES + length;
+        // With its reserve, which is at most a quarter.
+        let needed = (used + RESERVE_BYTES).min(used * 4 / 3 + 1);
         if self.prepared.as_ref().is_some_and(|(capacity, _)| *capacity < needed) {
             self.drop_prepared()?;
         }

@@ -127,7 +127,7 @@ fn create(disk: &Disk, segment_bytes: u64, held_bytes: usize) -> io::Result<Reco
     let cluster = uuid::Uuid::new_v4().into_bytes();
     let mark = MarkFile::create(disk, Mark { cluster, revision: EMPTY, chain: 0 })?;
     disk.sync_directory()?;
-    let active = Log::first_segment(disk, cluster, EMPTY)?;
+    let active = Log::first_segment(disk, cluster, EMPTY, segment_bytes)?;
     let log = Log::new(disk.clone(), (0, EMPTY), active, VecDeque::new(), segment_bytes);
     Ok(Recovered { history: History::beginning_at(EMPTY, held_bytes), log, mark, cluster, checkpoint: None })
 }
