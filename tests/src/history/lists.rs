@@ -1,4 +1,6 @@
 //! I06, and I03 and I04 for reads: a list is exactly the state at its revision, which is neither stale nor to come.
+//!
+//! Upstream: none
 
 use super::{Answer, Operation, Replay, Request, Violation, revisions::Bounds};
 

@@ -1,4 +1,6 @@
 //! The state at every revision, from the store's own account.
+//!
+//! Upstream: none
 
 use std::collections::{BTreeMap, HashMap};
 

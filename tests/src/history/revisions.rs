@@ -1,4 +1,6 @@
 //! I01 to I04: writes are there, once, in an order that real time allows, and were rightly refused.
+//!
+//! Upstream: none
 
 use std::collections::{HashMap, HashSet};
 

@@ -2,6 +2,8 @@
 //!
 //! What a watch should have shown is computed from the store's account; what it showed must be that, up to where it
 //! ended. So filter, order, uniqueness, atomicity, reliability, resumption and the right event types are one comparison.
+//!
+//! Upstream: none
 
 use std::collections::{BTreeMap, HashMap};
 
