@@ -469,3 +469,43 @@ async fn pages_are_of_one_state_and_when_it_is_compacted_the_rest_is_of_the_pres
     let (code, second) = page(&format!("&continue={rest}")).await;
     assert_eq!((code, second["items"][0]["data"]["k"].as_str()), (200, Some("2")), "{second}");
 }
+
+#[tokio::test]
+async fn every_write_leaves_a_record_of_who_made_it_and_why() {
+    let store: Arc<dyn Store> = Arc::new(store::Memory::new());
+    let server = api_server_over(store.clone()).await;
+    let record = async || {
+        let all = store.range(store::Range::prefix("/provenance/"), None, None).await.unwrap().items;
+        let ours: Vec<_> = all.iter().filter(|item| item.key.ends_with(b"/configmaps/default/a")).collect();
+        let value: Value = serde_json::from_slice(&ours[0].value).unwrap();
+        let written = store.range(store::Range::prefix("/registry/"), None, None).await.unwrap().items;
+        let object = written.iter().find(|item| item.key.ends_with(b"/configmaps/default/a"));
+        (value, ours[0].modified, object.map(|object| object.modified))
+    };
+    let send = async |method: &str, user: &str, cause: &str| {
+        let path = if method == "POST" { CONFIG_MAPS.to_owned() } else { format!("{CONFIG_MAPS}/a") };
+        let body = if method == "DELETE" { json!({}) } else { config_map("a", method) };
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
+        let request = request.header("user-agent", "kubectl/v1.35").header("x-skiff-cause", cause);
+        let user = UserInfo::new(user, &["skiff:cluster-admins"]);
+        let answer =
+            server.service_as(user).oneshot(request.body(http_body_util::Full::from(body.to_string())).unwrap());
+        assert!(answer.await.unwrap().status().is_success(), "{method}");
+    };
+    send("POST", "alice", "7").await;
+    let (created, at, object) = record().await;
+    assert_eq!((&created["verb"], &created["user"]), (&json!("create"), &json!("alice")));
+    assert_eq!(created["userAgent"], "kubectl/v1.35");
+    assert!(created["time"].as_str().unwrap().ends_with('Z'), "{created}");
+    // Only components are believed about what made them write.
+    assert_eq!(created.get("cause"), None);
+    // One transaction: object and record stand at one revision.
+    assert_eq!(object, Some(at));
+    send("PATCH", "system:kube-scheduler", "7").await;
+    let (patched, ..) = record().await;
+    assert_eq!((&patched["verb"], &patched["cause"]), (&json!("patch"), &json!(7)));
+    send("DELETE", "bob", "").await;
+    let (deleted, _, object) = record().await;
+    assert_eq!((&deleted["verb"], &deleted["user"], object), (&json!("delete"), &json!("bob"), None));
+}

@@ -85,7 +85,7 @@ impl Call<'_> {
 
     /// The revision that caused this request: our own components name what woke them. Nobody else is believed.
     pub fn cause(&self) -> Option<u64> {
-        let own = self.user().name.starts_with("system:");
+        let own = ["system:", "skiff:"].iter().any(|prefix| self.user().name.starts_with(prefix));
         let header = self.headers.get("x-skiff-cause").filter(|_| own)?;
         u64::from_str(header.to_str().ok()?).ok()
     }
