@@ -44,8 +44,7 @@ pub fn per_operation_us(pid: i32, before: Duration, operations: usize) -> anyhow
 
 /// Three digits say enough.
 pub fn rounded(value: f64) -> f64 {
-    let unit = 10_f64.powf((value.abs().max(1e-9).log10().floor() - 2.0).clamp(-6.0, 6.0));
-    (value / unit).round() * unit
+    format!("{value:.2e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
