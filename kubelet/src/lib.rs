@@ -78,7 +78,8 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
     tokio::join!(
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
         network(&config, nodes, &network_written, &shutdown),
-        node::keep(config.clone(), client, runtime, machine, &network_written, shutdown.clone()),
+        node::keep(config.clone(), client, runtime.clone(), machine, &network_written, shutdown.clone()),
+        logs::rotation::follow(&config, runtime.clone(), shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
         server::Server::new(acts.clone(), pods.clone()).run(bound, shutdown.clone()),
         pods::follow(acts, pods, events, shutdown.clone()),

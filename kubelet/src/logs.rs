@@ -11,6 +11,7 @@ use crate::pod_spec;
 
 pub mod changes;
 pub mod reader;
+pub mod rotation;
 
 /// One line of a log file. A long line of the container is split into partial entries.
 #[derive(Debug, PartialEq)]

@@ -10,10 +10,13 @@ use std::{
     net::TcpStream,
 };
 
+use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret};
+use kube::api::LogParams;
 use serde_json::{Value, json};
+use tests::application::registry::{LOGIN, Registry};
 use tests::rig::{
-    Namespace, Node,
+    Image, Namespace, Node,
     namespace::NODE_ADDRESS,
     node::{BUSYBOX_IMAGE, condition, container, phase},
 };
@@ -311,5 +314,58 @@ fn what_a_container_leaves_as_its_last_words_is_in_its_status() {
             let ended = first(&pod).state.as_ref().unwrap().terminated.as_ref().unwrap();
             assert_eq!((ended.exit_code, ended.message.as_deref()), (3, Some(expected)));
         }
+    });
+}
+
+#[test]
+fn a_log_that_grows_too_long_is_put_aside_and_goes_on() {
+    on_a_node(async |node| {
+        // 12 MB, where 10 MiB are allowed; then a line whenever somebody asks for one.
+        let script = "awk 'BEGIN { for (i = 0; i < 120000; i++) printf \"%0100d\\n\", i }'; \
+                      while :; do test -e /more && { rm /more; echo more; }; sleep 0.1; done";
+        let pod = node.create("p", script).await;
+        node.running("p").await;
+        let uid = pod.metadata.uid.unwrap();
+        let folder = node.layout.pod_logs().join(format!("default_p_{uid}/c"));
+        let files = || std::fs::read_dir(&folder).unwrap().count();
+        // Nothing announces it; the kubelet looks every ten seconds.
+        for _ in 0..300 {
+            if files() == 2 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(files(), 2);
+        let follow = LogParams { follow: true, ..LogParams::default() };
+        let mut log = node.pods().log_stream("p", &follow).await.unwrap().lines();
+        node.exec("p", &["touch", "/more"]).await;
+        assert_eq!(log.try_next().await.unwrap().as_deref(), Some("more"));
+    });
+}
+
+#[test]
+fn an_image_behind_a_login_is_pulled_with_the_pods_secret() {
+    on_a_node(async |node| {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::start_guarded(folder.path()).unwrap();
+        registry
+            .push("private/app", "1", Image::busybox("private/app:1", json!({"Cmd": ["sleep", "1000"]})))
+            .await
+            .unwrap();
+        let pod = |secrets: Value| {
+            let image = format!("{}/private/app:1", registry.address);
+            json!({"containers": [{"name": "c", "image": image}], "imagePullSecrets": secrets})
+        };
+        node.create_with("stranger", pod(json!([]))).await;
+        node.so("stranger", "refused", |pod| matches!(waiting_for(pod), Some("ErrImagePull" | "ImagePullBackOff")))
+            .await;
+        let logins = json!({"auths": {registry.address.to_string(): {"username": LOGIN.0, "password": LOGIN.1}}});
+        let secret = json!({
+            "metadata": {"name": "login"}, "type": "kubernetes.io/dockerconfigjson",
+            "stringData": {".dockerconfigjson": logins.to_string()},
+        });
+        node.make::<Secret>(secret).await;
+        node.create_with("known", pod(json!([{"name": "login"}]))).await;
+        node.running("known").await;
     });
 }

@@ -1,7 +1,7 @@
 //! A real image registry on loopback, filled over its own API.
 //!
 //! Upstream: distribution/distribution, docs/spec/api.md
-//! Left out: authentication, chunked uploads.
+//! Left out: token servers, chunked uploads.
 
 use std::{
     fs,
@@ -12,6 +12,7 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, body::Bytes, header};
 use hyper_util::{
@@ -24,10 +25,15 @@ use skiff::image::MANIFEST_TYPE;
 use super::part;
 use crate::rig::Image;
 
+/// The login that a guarded registry asks for, and its line in an htpasswd file.
+pub const LOGIN: (&str, &str) = ("alice", "secret");
+const HTPASSWD: &str = "alice:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
+
 pub struct Registry {
     pub address: SocketAddr,
     process: Child,
     client: Client<HttpConnector, Full<Bytes>>,
+    guarded: bool,
 }
 
 impl Registry {
@@ -36,17 +42,32 @@ impl Registry {
     /// # Errors
     /// It ends without listening.
     pub fn start(folder: &Path) -> anyhow::Result<Registry> {
+        Registry::start_as(folder, false)
+    }
+
+    /// Starts one that answers only to [`LOGIN`].
+    ///
+    /// # Errors
+    /// It ends without listening.
+    pub fn start_guarded(folder: &Path) -> anyhow::Result<Registry> {
+        fs::write(folder.join("htpasswd"), HTPASSWD)?;
+        Registry::start_as(folder, true)
+    }
+
+    fn start_as(folder: &Path, guarded: bool) -> anyhow::Result<Registry> {
         let address = SocketAddr::from(([127, 0, 0, 1], 5000));
         let config = folder.join("registry.yml");
         let blobs = folder.join("registry");
-        fs::write(
-            &config,
-            format!(
-                "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
-                 http: {{addr: '{address}'}}\n",
-                blobs.display()
-            ),
-        )?;
+        let mut text = format!(
+            "version: 0.1\nlog: {{level: info}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\n\
+             http: {{addr: '{address}'}}\n",
+            blobs.display()
+        );
+        if guarded {
+            let htpasswd = folder.join("htpasswd");
+            text += &format!("auth: {{htpasswd: {{realm: tests, path: {}}}}}\n", htpasswd.display());
+        }
+        fs::write(&config, text)?;
         let mut command = Command::new(part("docker-registry"));
         command.arg("serve").arg(config).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn()?;
@@ -55,7 +76,7 @@ impl Registry {
         ensure!(listens, "the registry ended without listening on {address}");
         // It must never wait for a reader of its log.
         std::thread::spawn(move || log.map_while(Result::ok).for_each(drop));
-        Ok(Registry { address, process, client: Client::builder(TokioExecutor::new()).build_http() })
+        Ok(Registry { address, process, client: Client::builder(TokioExecutor::new()).build_http(), guarded })
     }
 
     /// Makes this registry the mirror of docker.io for a containerd whose `config_path` is `folder`.
@@ -98,7 +119,11 @@ impl Registry {
     }
 
     /// Sends a request and returns the answer's location.
-    async fn send(&self, request: Request<Full<Bytes>>, expected: StatusCode) -> anyhow::Result<Option<String>> {
+    async fn send(&self, mut request: Request<Full<Bytes>>, expected: StatusCode) -> anyhow::Result<Option<String>> {
+        if self.guarded {
+            let login = BASE64_STANDARD.encode(format!("{}:{}", LOGIN.0, LOGIN.1));
+            request.headers_mut().insert(header::AUTHORIZATION, format!("Basic {login}").parse()?);
+        }
         let what = format!("{} {}", request.method(), request.uri());
         let response = self.client.request(request).await.with_context(|| what.clone())?;
         let status = response.status();
