@@ -16,6 +16,7 @@ use std::{
 };
 
 use futures::StreamExt;
+use imbl::OrdMap;
 use store::{Commit, Range, Revision, Store, StoreError};
 use tokio::sync::watch;
 
@@ -79,55 +80,50 @@ impl Memory {
         }
     }
 
-    /// Loads the store's present state and returns the log that goes on from there, for [`Memory::follow`].
+    /// Loads the store's present state, each table in one step, and returns the log that goes on from there, for
+    /// [`Memory::follow`]. Whoever watches is told to list again: what has changed since an earlier load was not seen
+    /// as events.
     ///
     /// # Errors
     /// What the store says; `Corrupt` when a value is not an object.
     pub async fn load(&self, store: &dyn Store) -> Result<store::Watch, StoreError> {
         let snapshot = store.range(Range::prefix(OBJECTS), None, None).await?;
+        let mut loaded: HashMap<(String, String), OrdMap<ObjectKey, Arc<Object>>> = HashMap::new();
         for item in &snapshot.items {
             let Some((table, key)) = self.locate(&item.key) else { continue };
-            let object = Object::load(&table.row, key, &item.value, item.modified)
-                .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?;
-            self.apply_one(&table, Some(object), None, item.modified);
+            let object = match table.get(&key).filter(|object| object.revision == item.modified) {
+                Some(unchanged) => unchanged,
+                None => Object::load(&table.row, key.clone(), &item.value, item.modified)
+                    .map(Arc::new)
+                    .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?,
+            };
+            let name = (table.row.group.to_string(), table.row.plural.to_string());
+            loaded.entry(name).or_default().insert(key, object);
         }
-        for table in self.tables.values() {
-            table.begin_at(snapshot.revision);
-        }
-        self.applied.send_replace(snapshot.revision);
+        self.replace(loaded, snapshot.revision);
         store.watch(Range::prefix(OBJECTS), snapshot.revision).await
     }
 
-    /// Loads the store's present state over what is here, after the log broke off. What has changed meanwhile was not
-    /// seen as events, so every ring begins anew: watches that are behind are told to list again.
-    ///
-    /// # Errors
-    /// As [`Memory::load`].
-    pub async fn reload(&self, store: &dyn Store) -> Result<store::Watch, StoreError> {
-        let snapshot = store.range(Range::prefix(OBJECTS), None, None).await?;
-        let mut present = std::collections::HashSet::new();
-        for item in &snapshot.items {
-            let Some((table, key)) = self.locate(&item.key) else { continue };
-            present.insert((table.row.group.clone(), table.row.plural.clone(), key.clone()));
-            if table.get(&key).is_none_or(|object| object.revision != item.modified) {
-                let object = Object::load(&table.row, key, &item.value, item.modified)
-                    .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?;
-                self.apply_one(&table, Some(object), None, item.modified);
+    /// Makes `loaded` the state of all tables.
+    fn replace(&self, mut loaded: HashMap<(String, String), OrdMap<ObjectKey, Arc<Object>>>, revision: Revision) {
+        let _order = self.applying.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (name, table) in &self.tables {
+            let objects = loaded.remove(name).unwrap_or_default();
+            for gone in table.snapshot().in_namespace("").filter(|object| !objects.contains_key(&object.key)) {
+                self.observe(table, Some(gone), None);
             }
-        }
-        for table in self.tables.values() {
-            for object in table.snapshot().in_namespace("") {
-                if !present.contains(&(table.row.group.clone(), table.row.plural.clone(), object.key.clone())) {
-                    self.apply_one(table, None, Some(object.key.clone()), snapshot.revision);
+            for (key, object) in &objects {
+                let before = table.get(key);
+                if before.as_ref().is_none_or(|before| before.revision != object.revision) {
+                    self.observe(table, before.as_deref(), Some(object));
                 }
             }
-            table.begin_at(snapshot.revision);
+            table.replace(objects, revision);
         }
-        self.applied.send_replace(snapshot.revision);
+        self.applied.send_replace(revision);
         for table in self.tables.values() {
             table.wake();
         }
-        store.watch(Range::prefix(OBJECTS), snapshot.revision).await
     }
 
     /// Applies the store's log until it ends.
@@ -174,10 +170,14 @@ impl Memory {
             (None, None) => return,
         };
         let before = table.get(&key);
-        for observer in &self.observers {
-            observer.observe(&table.row, before.as_deref(), after.as_deref());
-        }
+        self.observe(table, before.as_deref(), after.as_deref());
         table.publish(key, before, after, revision);
+    }
+
+    fn observe(&self, table: &Table, before: Option<&Object>, after: Option<&Object>) {
+        for observer in &self.observers {
+            observer.observe(&table.row, before, after);
+        }
     }
 
     fn locate(&self, store_key: &[u8]) -> Option<(Arc<Table>, ObjectKey)> {
@@ -236,3 +236,6 @@ impl Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,7 +116,7 @@ async fn follow(memory: Arc<Memory>, store: Arc<dyn Store>, mut log: store::Watc
             tracing::warn!(%error, "the store's log broke off; loading again");
         }
         log = loop {
-            match memory.reload(&*store).await {
+            match memory.load(&*store).await {
                 Ok(log) => break log,
                 Err(error @ StoreError::Corrupt(_)) => {
                     tracing::error!(%error, "the store can't be read");

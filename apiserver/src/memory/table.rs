@@ -148,14 +148,24 @@ impl Table {
         self.state().oldest
     }
 
-    /// Forgets all events: what is here now is the state at `revision`.
-    pub(super) fn begin_at(&self, revision: Revision) {
+    /// Makes `objects` all that there is, the state at `revision`, in one step. How it came about was not seen as
+    /// events, so every ring begins anew, one place further on: no cursor is left where nothing seems to be missing.
+    pub(super) fn replace(&self, objects: OrdMap<ObjectKey, Arc<Object>>, revision: Revision) {
+        let mut by_field: HashMap<Box<str>, OrdMap<ObjectKey, Arc<Object>>> = HashMap::new();
+        for (key, object) in objects.iter().filter(|_| self.indexed_field.is_some()) {
+            let value = self.indexed_field.map(|at| object.meta.fields[at].clone()).unwrap_or_default();
+            by_field.entry(value).or_default().insert(key.clone(), object.clone());
+        }
         let mut state = self.state();
-        state.ring.first += state.ring.events.len() as u64;
-        state.ring.events.clear();
-        state.ring_bytes = 0;
-        state.oldest = revision;
-        state.last = revision;
+        let state = &mut *state;
+        (state.objects, state.by_field) = (objects, by_field);
+        (state.last, state.oldest, state.ring_bytes) = (revision, revision, 0);
+        state.ring.begin_anew();
+        for topic in state.topics.values_mut() {
+            topic.ring.begin_anew();
+            state.to_wake.push(topic.wake.clone());
+        }
+        self.dirty.store(true, Ordering::Release);
     }
 
     /// Makes a change current and appends its event.
@@ -282,6 +292,12 @@ impl State {
 }
 
 impl Ring {
+    /// Forgets everything, and lets every cursor know that it has missed something.
+    fn begin_anew(&mut self) {
+        self.first += self.events.len() as u64 + 1;
+        self.events.clear();
+    }
+
     fn forget_until(&mut self, oldest: Revision) {
         while self.events.front().is_some_and(|event| event.revision <= oldest) {
             self.events.pop_front();
