@@ -70,6 +70,9 @@ impl Request {
             "application/yaml" => yaml(&self.bytes)?,
             _ => return Err(Status::unsupported_media_type(&MEDIA_TYPES)),
         };
+        if options.is_null() {
+            return Ok(None); // what an empty struct is to some clients
+        }
         let Some(fields) = options.as_object_mut() else {
             let why = "couldn't get version/kind; json parse error: the options are no object";
             return Err(Status::bad_request(why.to_owned()));
