@@ -67,11 +67,12 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether a source file is written by a program, or holds nothing but tests.
+/// Whether a source file is written by a program.
 fn is_generated(path: &str) -> bool {
     path.contains("/generated/")
 }
 
+/// Whether it holds nothing but tests.
 fn is_test(path: &str) -> bool {
     path.ends_with("/tests.rs") || path.contains("/tests/")
 }

@@ -72,7 +72,8 @@ pub struct Flags {
     etcd_certfile: Option<PathBuf>,
     #[arg(long)]
     etcd_keyfile: Option<PathBuf>,
-    /// How much of the store's history, whichever it is, is kept at least, for lists in pages and for late watches; with 0 all.
+    /// How much of the store's history, whichever it is, is kept at least, for lists in pages and for late watches;
+    /// with 0 all.
     #[arg(long, default_value = "5m0s", value_parser = component::flags::duration)]
     etcd_compaction_interval: Duration,
     /// The directory of the embedded store that objects are kept in; one process at a time.

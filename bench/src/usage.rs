@@ -27,10 +27,7 @@ pub fn processor_time(pid: i32) -> anyhow::Result<Duration> {
 /// # Errors
 /// There is no such process.
 pub fn resident_bytes(pid: i32) -> anyhow::Result<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/status")).with_context(|| format!("process {pid}"))?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().context("VmRSS")?;
-    Ok(kibibytes * 1024)
+    skiff::process::resident_bytes(pid).with_context(|| format!("process {pid}"))
 }
 
 /// Microseconds of processor time per operation, of a process and since `before`.

@@ -92,7 +92,8 @@ impl Config {
             self.masquerade_bit = bit.unsigned_abs();
         }
         if let Some(period) = iptables.sync_period.as_deref().filter(|period| *period != "0s") {
-            self.sync_period = duration(period).context("iptables.syncPeriod")?;
+            let read = component::flags::duration(period).map_err(anyhow::Error::msg);
+            self.sync_period = read.context("iptables.syncPeriod")?;
         }
         Ok(())
     }
@@ -119,15 +120,6 @@ pub fn ipv4(address: IpAddr) -> anyhow::Result<Ipv4Addr> {
         IpAddr::V4(address) => Ok(address),
         IpAddr::V6(address) => anyhow::bail!("{address} is not an IPv4 address"),
     }
-}
-
-/// A duration in Go's spelling, as far as jiff shares it: `30s`, `1m30s`, `500ms`.
-///
-/// # Errors
-/// The text is no duration.
-pub fn duration(text: &str) -> anyhow::Result<Duration> {
-    let span: jiff::SignedDuration = text.parse()?;
-    Ok(Duration::try_from(span)?)
 }
 
 /// Upstream's configuration file, as far as we read it.

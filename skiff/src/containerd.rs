@@ -113,9 +113,8 @@ pub fn import_pause_image(layout: &Layout, program: &Path) -> anyhow::Result<()>
 pub fn import(layout: &Layout, archive: &[u8]) -> anyhow::Result<()> {
     let file = layout.run.join("image.tar");
     fs::write(&file, archive)?;
-    let imported = Command::new("ctr")
-        .args(["--address".as_ref(), layout.containerd_socket().as_os_str()])
-        .args(["--namespace", "k8s.io", "images", "import", "--all-platforms"])
+    let imported = ctr(layout)
+        .args(["images", "import", "--all-platforms"])
         .arg(&file)
         .output()
         .context("can't run ctr, which comes with containerd")?;
@@ -123,6 +122,13 @@ pub fn import(layout: &Layout, archive: &[u8]) -> anyhow::Result<()> {
     let words = String::from_utf8_lossy(&imported.stderr);
     ensure!(imported.status.success(), "containerd refuses the image: {}", words.trim());
     Ok(())
+}
+
+/// containerd's own client, for the cluster's containerd and what the kubelet has there.
+pub fn ctr(layout: &Layout) -> Command {
+    let mut command = Command::new("ctr");
+    command.arg("--address").arg(layout.containerd_socket()).args(["--namespace", "k8s.io"]);
+    command
 }
 
 #[cfg(test)]

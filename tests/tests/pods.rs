@@ -13,12 +13,13 @@ use std::{
 use futures::{AsyncBufReadExt, TryStreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, ContainerStatus, Pod, Secret};
 use kube::api::LogParams;
+use kubelet::logs::changes::Changes;
 use serde_json::{Value, json};
 use tests::application::registry::{LOGIN, Registry};
 use tests::rig::{
     Image, Namespace, Node,
     namespace::NODE_ADDRESS,
-    node::{BUSYBOX_IMAGE, condition, container, phase},
+    node::{BUSYBOX_IMAGE, PATIENCE, condition, container, phase},
 };
 
 fn on_a_node<F: Future<Output = ()>>(test: impl FnOnce(Node) -> F) {
@@ -328,14 +329,14 @@ fn a_log_that_grows_too_long_is_put_aside_and_goes_on() {
         let uid = pod.metadata.uid.unwrap();
         let folder = node.layout.pod_logs().join(format!("default_p_{uid}/c"));
         let files = || std::fs::read_dir(&folder).unwrap().count();
-        // Nothing announces it; the kubelet looks every ten seconds.
-        for _ in 0..300 {
-            if files() == 2 {
-                break;
+        let mut changes = Changes::of(&folder).unwrap();
+        // The kubelet looks every ten seconds.
+        let put_aside = async {
+            while files() < 2 {
+                changes.next().await.unwrap();
             }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        assert_eq!(files(), 2);
+        };
+        tokio::time::timeout(PATIENCE, put_aside).await.expect("the log is put aside");
         let follow = LogParams { follow: true, ..LogParams::default() };
         let mut log = node.pods().log_stream("p", &follow).await.unwrap().lines();
         node.exec("p", &["touch", "/more"]).await;

@@ -84,10 +84,10 @@ impl WriteOptions {
 }
 
 fn dry_run(query: &Query, kind: &str) -> Result<bool, Status> {
-    check_dry_run(&query.all("dryRun").collect::<Vec<_>>(), kind)
+    check_dry_run(query.all("dryRun").map(str::to_owned).collect(), kind)
 }
 
-fn check_dry_run(values: &[&str], kind: &str) -> Result<bool, Status> {
+fn check_dry_run(values: Vec<String>, kind: &str) -> Result<bool, Status> {
     if values.iter().all(|value| *value == "All") {
         return Ok(!values.is_empty());
     }
@@ -138,9 +138,8 @@ impl DeleteOptions {
         if let Some(body) = body {
             let root = Field::root(body);
             options.grace_period_seconds = root.child("gracePeriodSeconds").i64().or(options.grace_period_seconds);
-            let values: Vec<String> = root.child("dryRun").items().map(|each| each.str().to_owned()).collect();
-            let values: Vec<&str> = values.iter().map(String::as_str).collect();
-            options.dry_run |= check_dry_run(&values, "DeleteOptions")?;
+            let values = root.child("dryRun").items().map(|each| each.str().to_owned()).collect();
+            options.dry_run |= check_dry_run(values, "DeleteOptions")?;
             let preconditions = root.child("preconditions");
             options.uid = preconditions.child("uid").value.as_str().map(str::to_owned);
             options.resource_version = preconditions.child("resourceVersion").value.as_str().map(str::to_owned);

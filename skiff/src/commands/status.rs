@@ -77,13 +77,7 @@ pub async fn run(layout: &Layout, flags: &Flags) -> anyhow::Result<bool> {
 
 fn look_at(layout: &Layout, name: &'static str) -> Process {
     let pid = process::find(layout, name).map(|running| running.pid);
-    Process { name, pid, memory_bytes: pid.and_then(resident_bytes) }
-}
-
-fn resident_bytes(pid: i32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    Process { name, pid, memory_bytes: pid.and_then(process::resident_bytes) }
 }
 
 async fn node(layout: &Layout, settings: &Settings) -> NodeReport {
@@ -143,15 +137,4 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header);
     table
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_has_memory_and_process_0_has_none() {
-        assert!(resident_bytes(std::process::id().cast_signed()).is_some_and(|bytes| bytes > 1 << 20));
-        assert_eq!(resident_bytes(0), None);
-    }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
-use skiff::{layout::Layout, process, settings::Shape};
+use skiff::{containerd, layout::Layout, process, settings::Shape};
 
 use super::{part, workspace};
 use crate::rig::program::program;
@@ -108,9 +108,7 @@ impl Cluster {
     /// # Errors
     /// containerd doesn't know it.
     pub fn container_process(&self, container_id: &str) -> anyhow::Result<u64> {
-        let mut command = Command::new("ctr");
-        command.arg("--address").arg(self.layout.containerd_socket());
-        let listed = command.args(["--namespace", "k8s.io", "tasks", "list"]).output()?;
+        let listed = containerd::ctr(&self.layout).args(["tasks", "list"]).output()?;
         let listed = String::from_utf8(listed.stdout)?;
         let line = listed.lines().find(|line| line.starts_with(container_id));
         let process = line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());

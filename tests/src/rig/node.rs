@@ -220,18 +220,15 @@ impl Node {
         let pod = self.pods().get(name).await.expect("the pod is there");
         let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
         let id = statuses[0].container_id.clone().expect("a container that runs");
-        let mut exec = std::process::Command::new("ctr");
-        exec.arg("--address").arg(self.layout.containerd_socket()).args(["--namespace", "k8s.io", "tasks", "exec"]);
-        exec.args(["--exec-id", "test", id.trim_start_matches("containerd://")]).args(command);
+        let mut exec = containerd::ctr(&self.layout);
+        exec.args(["tasks", "exec", "--exec-id", "test", id.trim_start_matches("containerd://")]).args(command);
         let output = exec.output().expect("ctr");
         assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// How many containers run: one of each pod is its sandbox.
     pub fn count_running(&self) -> usize {
-        let mut command = std::process::Command::new("ctr");
-        command.arg("--address").arg(self.layout.containerd_socket());
-        let listed = command.args(["--namespace", "k8s.io", "tasks", "list"]).output().expect("ctr");
+        let listed = containerd::ctr(&self.layout).args(["tasks", "list"]).output().expect("ctr");
         String::from_utf8_lossy(&listed.stdout).lines().filter(|line| line.ends_with("RUNNING")).count()
     }
 
