@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use client::ClientSource;
 use component::flags::{self, Component};
-use component::serve::serve_health;
+use component::serve::{bind_health, serve_health};
 use controller_manager::service_account_clients::service_account_clients;
 use controller_manager::{Config, run};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -38,9 +38,10 @@ async fn main() -> anyhow::Result<()> {
         true => service_account_clients(client.clone(), without_credentials(&kubeconfig).await?),
         false => ClientSource::shared(client.clone()),
     };
-    let address = (config.bind_address, config.secure_port).into();
+    let listener = bind_health((config.bind_address, config.secure_port).into()).await?;
+    // It stands for election from here on; one that waits for another to end is ready too.
     component::notify::ready();
-    let serving = serve_health(address, shutdown.clone());
+    let serving = serve_health(listener, shutdown.clone());
     // Whichever ends first ends the process: one without the other is of no use.
     tokio::try_join!(serving, run(config, client, clients, shutdown.clone())).map(drop)
 }

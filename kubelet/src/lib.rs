@@ -51,11 +51,17 @@ pub mod worker;
 
 pub use config::Config;
 
-/// Runs the kubelet of one node until `shutdown`. Containers run on when it ends.
+/// Runs the kubelet of one node until `shutdown`; says `ready` when it listens and knows its pods. Containers run on when
+/// it ends.
 ///
 /// # Errors
 /// The root folder can't be made, or the server can't listen.
-pub async fn run(mut config: Config, client: kube::Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    mut config: Config,
+    client: kube::Client,
+    ready: impl FnOnce() + Send,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(&config.root_dir)?;
     if config.node_ips.is_empty() {
         config.node_ips = vec![machine::own_address()];
@@ -75,14 +81,20 @@ pub async fn run(mut config: Config, client: kube::Client, shutdown: Cancellatio
     let acts = acts::Acts::new(config.clone(), client.clone(), runtime.clone(), recorder, services, machine.clone());
     let acts = Arc::new(acts);
     let network_written = Notify::new();
+    let first = async {
+        if shutdown.run_until_cancelled(pods.synced()).await.is_some() {
+            ready();
+        }
+    };
     tokio::join!(
+        first,
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
         network(&config, nodes, &network_written, &shutdown),
         node::keep(config.clone(), client, runtime.clone(), machine, &network_written, shutdown.clone()),
         logs::rotation::follow(&config, runtime.clone(), shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
         server::Server::new(acts.clone(), pods.clone()).run(bound, shutdown.clone()),
-        pods::follow(acts, pods, events, shutdown.clone()),
+        pods::follow(acts, pods.clone(), events, shutdown.clone()),
     );
     Ok(())
 }

@@ -53,6 +53,5 @@ async fn main() -> anyhow::Result<()> {
     config.container_runtime_endpoint = flags.container_runtime_endpoint.unwrap_or(config.container_runtime_endpoint);
     let agent = format!("kubelet/{}", component::version::GIT_VERSION);
     let client = client::connect(&flags.kubeconfig, &agent).await.context("no API server")?;
-    component::notify::ready();
-    kubelet::run(config, client, shutdown::on_signal()?).await
+    kubelet::run(config, client, component::notify::ready, shutdown::on_signal()?).await
 }

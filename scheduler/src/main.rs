@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use component::flags::{self, Component};
 use component::logging::LogFlags;
+use component::serve::{bind_health, serve_health};
 use scheduler::configuration::Configuration;
 
 /// Gives each pod a node.
@@ -48,8 +49,10 @@ async fn main() -> anyhow::Result<()> {
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| config.client_connection.kubeconfig.clone().into());
     let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
     let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
-    component::notify::ready();
     let shutdown = component::shutdown::on_signal()?;
-    let health = component::serve::serve_health((flags.bind_address, flags.secure_port).into(), shutdown.clone());
+    let listener = bind_health((flags.bind_address, flags.secure_port).into()).await?;
+    // It stands for election from here on; one that waits for another to end is ready too.
+    component::notify::ready();
+    let health = serve_health(listener, shutdown.clone());
     tokio::try_join!(health, scheduler::run(config, client, shutdown.clone())).map(drop)
 }

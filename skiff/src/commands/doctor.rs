@@ -131,7 +131,13 @@ fn programs(shape: Shape) -> Vec<Finding> {
 }
 
 fn ports(settings: &Settings) -> Vec<Finding> {
-    let mut wanted = vec![("API server", settings.api_port), ("kubelet", 10250), ("proxy health", 10256)];
+    let mut wanted = vec![
+        ("API server", settings.api_port),
+        ("kubelet", 10250),
+        ("proxy health", 10256),
+        ("controllers' health", 10257),
+        ("scheduler's health", 10259),
+    ];
     if settings.shape == Shape::Separate {
         wanted.extend([("etcd", 2379), ("etcd peers", 2380)]);
     }

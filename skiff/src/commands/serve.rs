@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use anyhow::Context;
 use apiserver::{attributes::UserInfo, flags::Flags as ApiServerFlags, service::ApiServer};
 use client::ClientSource;
-use component::serve::serve_health;
+use component::serve::{bind_health, serve_health};
 use http::{HeaderValue, Request, header::USER_AGENT};
 use kube::client::Body;
 use tokio::task::JoinSet;
@@ -33,7 +33,7 @@ pub async fn run(layout: &Layout) -> anyhow::Result<()> {
     let mut running = JoinSet::new();
     let server = opened.server.clone();
     running.spawn(named("API server", opened.serve(api.clone())));
-    start_components(&mut running, layout, &settings, &server, &components)?;
+    start_components(&mut running, layout, &settings, &server, &components).await?;
     component::notify::ready();
     let outcome = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
@@ -56,7 +56,7 @@ pub fn api_server_flags(layout: &Layout, settings: &Settings) -> anyhow::Result<
     Ok(<ApiServerFlags as clap::Parser>::try_parse_from(arguments)?)
 }
 
-fn start_components(
+async fn start_components(
     running: &mut JoinSet<anyhow::Result<&'static str>>,
     layout: &Layout,
     settings: &Settings,
@@ -79,13 +79,19 @@ fn start_components(
         accounts.client(UserInfo::service_account("kube-system", name), "kube-controller-manager")
     });
     start("controllers", Box::pin(controller_manager::run(controllers, client, accounts, shutdown.clone())));
-    start("controllers' health", Box::pin(serve_health(([0, 0, 0, 0], 10257).into(), shutdown.clone())));
+    start(
+        "controllers' health",
+        Box::pin(serve_health(bind_health(([0, 0, 0, 0], 10257).into()).await?, shutdown.clone())),
+    );
 
     let mut configuration = scheduler::configuration::Configuration::default();
     configuration.leader_election.leader_elect = false;
     let client = mount.client(UserInfo::new("system:kube-scheduler", &[]), "kube-scheduler");
     start("scheduler", Box::pin(scheduler::run(configuration, client, shutdown.clone())));
-    start("scheduler's health", Box::pin(serve_health(([0, 0, 0, 0], 10259).into(), shutdown.clone())));
+    start(
+        "scheduler's health",
+        Box::pin(serve_health(bind_health(([0, 0, 0, 0], 10259).into()).await?, shutdown.clone())),
+    );
 
     let mut config = kubelet::Config::new(&settings.node_name);
     config.read_file(&parts::write_kubelet_configuration(layout, settings)?)?;
@@ -94,7 +100,7 @@ fn start_components(
     config.local_path_directory = layout.volumes();
     config.cni_conf_dir = layout.state.join("cni/net.d");
     let user = UserInfo::new(format!("system:node:{}", settings.node_name), &["system:nodes"]);
-    start("kubelet", Box::pin(kubelet::run(config, mount.client(user, "kubelet"), shutdown.clone())));
+    start("kubelet", Box::pin(kubelet::run(config, mount.client(user, "kubelet"), || (), shutdown.clone())));
 
     let mut config = proxy::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;
