@@ -4,13 +4,14 @@
 //! RBAC, admission and fsync on, and takes everything away again. docs/performance.md says what the figures mean.
 //!
 //! Upstream: test/integration/scheduler_perf, perf-tests/clusterloader2
-//! Left out: a run against another server; scheduling and the proxy's rules, which have no command yet.
+//! Left out: a run against another server; scheduling, which has no command yet.
 
 mod cluster;
 mod connection;
 mod load;
 mod memory;
 mod pods;
+mod proxy;
 mod reads;
 mod server;
 mod start;
@@ -52,6 +53,8 @@ enum Command {
     Memory(Memory),
     /// From `skiff up` to a Ready node; memory and CPU of an idle cluster.
     Cluster(Cluster),
+    /// The proxy's rules for many Services: the first, and a change of one endpoint.
+    Proxy(Proxy),
     /// Every command with its usual size.
     All,
 }
@@ -118,6 +121,14 @@ struct Cluster {
     idle_seconds: u64,
 }
 
+#[derive(Debug, Args)]
+struct Proxy {
+    #[arg(long, default_value_t = 10_000)]
+    services: usize,
+    #[arg(long, default_value_t = 50)]
+    changes: usize,
+}
+
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     Namespace::new().run(async |_| run(flags.command).await)
@@ -134,6 +145,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Start(start) => print(start::ready(&start).await?),
         Command::Memory(memory) => print(memory::resident(&memory).await?),
         Command::Cluster(cluster) => print(cluster::up(&cluster).await?),
+        Command::Proxy(proxy) => print(proxy::rules(&proxy).await?),
         Command::All => {
             print(start::ready(&Start { pods: 10_000, times: 5 }).await?);
             print(writes::create(&usual(5000)).await?);
@@ -144,6 +156,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             print(reads::list(&List { pods: 10_000, times: 4, parallel: 8 }).await?);
             print(watches::fan_out(&Watch { watchers: 1000, connections: 50, events: 500, writers: 4 }).await?);
             print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
+            print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?);
             print(cluster::up(&Cluster { separate: false, idle_seconds: 30 }).await?);
             print(cluster::up(&Cluster { separate: true, idle_seconds: 30 }).await?);
         }

@@ -90,6 +90,22 @@ impl Server {
         Ok(())
     }
 
+    /// Starts another process of the cluster beside it: `proxy`. It is ready when this returns.
+    ///
+    /// # Errors
+    /// It doesn't start; with the end of its log.
+    pub async fn start_part(&self, name: &'static str) -> anyhow::Result<Running> {
+        process::start(&self.layout, &parts::start(&self.layout, &self.settings, name)?, PATIENCE).await
+    }
+
+    /// Ends such a process.
+    ///
+    /// # Errors
+    /// It doesn't end.
+    pub async fn stop_part(&self, name: &'static str) -> anyhow::Result<()> {
+        process::stop(&self.layout, name, PATIENCE).await.map(drop)
+    }
+
     pub fn pid(&self) -> i32 {
         self.process.pid
     }
