@@ -6,7 +6,11 @@
 //! Each address and port is a key of its own, written in the Service's own transaction and only if it is absent: two
 //! Services can't get the same one, on any number of API servers. A candidate that turns out taken is tried again.
 
-use std::net::Ipv4Addr;
+use std::{
+    collections::HashSet,
+    net::Ipv4Addr,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use api::{
     field::{ErrorType, FieldError},
@@ -16,10 +20,47 @@ use api::{
 use serde_json::Value;
 use store::{Compare, Op, Txn};
 
-use crate::{capacity, core::Core, row::Row};
+use crate::{capacity, core::Core, memory::Observer, object::Object, row::Row};
 
 /// Upstream's default of `--service-node-port-range`.
 const NODE_PORTS: std::ops::Range<u64> = 30_000..32_768;
+
+/// What Services hold, as far as memory knows. Candidates are chosen by it; the keys decide.
+#[derive(Default)]
+pub struct Held(Mutex<Holdings>);
+
+#[derive(Default)]
+struct Holdings {
+    addresses: HashSet<String>,
+    ports: HashSet<u64>,
+}
+
+impl Held {
+    fn now(&self) -> MutexGuard<'_, Holdings> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Held {
+    fn observe(&self, row: &Row, before: Option<&Object>, after: Option<&Object>) {
+        if row.kind != "Service" || !row.group.is_empty() {
+            return;
+        }
+        let mut held = self.now();
+        if let Some(service) = before.map(Object::value) {
+            if let Some(ip) = held_ip(&service) {
+                held.addresses.remove(&ip);
+            }
+            for port in node_ports(&service) {
+                held.ports.remove(&port);
+            }
+        }
+        if let Some(service) = after.map(Object::value) {
+            held.addresses.extend(held_ip(&service));
+            held.ports.extend(node_ports(&service));
+        }
+    }
+}
 
 /// Additional compares and writes for one object's write.
 #[derive(Default)]
@@ -70,14 +111,14 @@ pub fn for_write(
     );
     let kind = object["spec"]["type"].as_str().unwrap_or("ClusterIP").to_owned();
     let held_ip = current.and_then(held_ip);
+    let asked = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {
-        let asked = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
         if asked.is_empty() {
             let ip = held_ip.clone().unwrap_or_else(|| candidate_ip(core, random));
             object["spec"]["clusterIP"] = ip.as_str().into();
             object["spec"]["clusterIPs"] = vec![ip].into();
         } else if object["spec"]["clusterIPs"].as_array().is_none_or(Vec::is_empty) {
-            object["spec"]["clusterIPs"] = vec![asked].into();
+            object["spec"]["clusterIPs"] = vec![asked.as_str()].into();
         }
         if object["spec"]["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
             object["spec"]["ipFamilies"] = vec!["IPv4"].into();
@@ -89,7 +130,9 @@ pub fn for_write(
     let wanted_ip = self::held_ip(object);
     if wanted_ip != held_ip {
         if let Some(ip) = &wanted_ip {
-            check_ip(core, object, ip)?;
+            if !asked.is_empty() {
+                check_ip(core, object, ip)?;
+            }
             allocation.take(ip_key(ip), &holder);
         }
         if let Some(ip) = &held_ip {
@@ -146,10 +189,9 @@ fn check_ip(core: &Core, object: &Value, ip: &str) -> Result<(), Status> {
     let Ok(address) = ip.parse::<Ipv4Addr>() else { return Ok(()) };
     let range = core.service_range;
     let usable = range.contains(&address) && address != range.network() && address != range.broadcast();
-    let mut services = core.memory.list("", "services", "").into_iter();
     let why = if !usable {
         format!("the provided IP ({ip}) is not in the valid range. The range of valid IPs is {}", range.trunc())
-    } else if services.any(|service| held_ip(&service.value()).as_deref() == Some(ip)) {
+    } else if core.held.now().addresses.contains(ip) {
         "provided IP is already allocated".to_owned()
     } else {
         return Ok(());
@@ -164,14 +206,13 @@ fn check_ip(core: &Core, object: &Value, ip: &str) -> Result<(), Status> {
 fn check_port(core: &Core, asked: Option<i64>, place: &str) -> Option<FieldError> {
     let asked = asked?;
     let number = u64::try_from(asked).unwrap_or_default();
-    let used = || core.memory.list("", "services", "").iter().any(|each| node_ports(&each.value()).contains(&number));
     let detail = if !NODE_PORTS.contains(&number) {
         format!(
             "provided port is not in the valid range. The range of valid ports is {}-{}",
             NODE_PORTS.start,
             NODE_PORTS.end - 1
         )
-    } else if used() {
+    } else if core.held.now().ports.contains(&number) {
         "provided port is already allocated".to_owned()
     } else {
         return None;
@@ -216,20 +257,18 @@ fn candidate_ip(core: &Core, random: u64) -> String {
     let first = u64::from(u32::from(core.service_range.network()));
     let size = 1u64 << (32 - core.service_range.prefix_len());
     let reserved = (size / 16).clamp(16, 256).min(size / 2);
-    let used: std::collections::HashSet<String> =
-        core.memory.list("", "services", "").iter().filter_map(|service| held_ip(&service.value())).collect();
+    let held = core.held.now();
     let span = (size - 1).saturating_sub(reserved).max(1);
     let at = |step: u64| {
         let number = first + reserved + (random % span + step) % span;
         Ipv4Addr::from(u32::try_from(number).unwrap_or(u32::MAX)).to_string()
     };
-    (0..span).map(at).find(|ip| !used.contains(ip)).unwrap_or_else(|| at(0))
+    (0..span).map(at).find(|ip| !held.addresses.contains(ip)).unwrap_or_else(|| at(0))
 }
 
 fn candidate_port(core: &Core, random: u64, taken: &[u64]) -> u64 {
-    let used: std::collections::HashSet<u64> =
-        core.memory.list("", "services", "").iter().flat_map(|service| node_ports(&service.value())).collect();
+    let held = core.held.now();
     let span = NODE_PORTS.end - NODE_PORTS.start;
     let at = |step: u64| NODE_PORTS.start + (random % span + step) % span;
-    (0..span).map(at).find(|port| !used.contains(port) && !taken.contains(port)).unwrap_or_else(|| at(0))
+    (0..span).map(at).find(|port| !held.ports.contains(port) && !taken.contains(port)).unwrap_or_else(|| at(0))
 }

@@ -10,6 +10,7 @@ use store::{Revision, Store};
 
 use crate::{
     admission::Chain,
+    allocation::Held,
     authentication::{Authenticator, service_account::TokenIssuer},
     authorization::Authorizer,
     discovery::Documents,
@@ -32,6 +33,7 @@ pub struct Core {
     /// How kubelets are reached; without it there are no logs and nothing can be run in pods.
     pub kubelets: Option<KubeletClient>,
     pub service_range: ipnet::Ipv4Net,
+    pub held: Arc<Held>,
     /// Discovery and OpenAPI, as far as they were asked for.
     pub documents: Documents,
     pub metrics: Metrics,

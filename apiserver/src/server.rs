@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admission::Chain,
+    allocation::Held,
     authentication::{
         Authenticator,
         service_account::{TokenIssuer, TokenVerifier},
@@ -73,7 +74,10 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
     let bootstrap = bootstrap::Facts { service_range: config.service_range, advertised: config.advertised };
     let registry = Registry::new(rows());
     let authorizer = Authorizer::new(config.authorization_modes);
-    let memory = Arc::new(Memory::new(&registry, authorizer.observers()));
+    let held = Arc::<Held>::default();
+    let mut observers = authorizer.observers();
+    observers.push(held.clone());
+    let memory = Arc::new(Memory::new(&registry, observers));
     let log = memory.load(&*store).await.context("loading the store")?;
     let admission = Chain::new(&config.enabled_admission_plugins, &config.disabled_admission_plugins)
         .map_err(anyhow::Error::msg)?;
@@ -92,6 +96,7 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         tokens: config.issuer,
         kubelets: config.kubelets,
         service_range: config.service_range,
+        held,
         documents: Default::default(),
         metrics: Default::default(),
     });
