@@ -22,7 +22,8 @@ use crate::{
     usage::{processor_time, resident_bytes, rounded},
 };
 
-const NAME: &str = "bench";
+/// The cluster that is measured.
+pub const NAME: &str = "bench";
 
 /// Brings a cluster up twice, from nothing and after `down`, and looks at it while it is idle.
 ///
@@ -83,7 +84,10 @@ async fn measure(flags: &Cluster, shape: Shape) -> anyhow::Result<Value> {
 }
 
 /// Runs a command of `skiff`, and says how long it took.
-fn skiff(arguments: &[&str]) -> anyhow::Result<Duration> {
+///
+/// # Errors
+/// It fails.
+pub fn skiff(arguments: &[&str]) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let mut command = Command::new(parts::own_program("skiff")?);
     command.args(["--name", NAME]).args(arguments).stdout(Stdio::null());

@@ -13,6 +13,7 @@ mod memory;
 mod pods;
 mod proxy;
 mod reads;
+mod running;
 mod server;
 mod start;
 mod usage;
@@ -55,6 +56,8 @@ enum Command {
     Cluster(Cluster),
     /// The proxy's rules for many Services: the first, and a change of one endpoint.
     Proxy(Proxy),
+    /// From the create of a pod until it is Running.
+    Running(Running),
     /// Every command with its usual size.
     All,
 }
@@ -129,6 +132,14 @@ struct Proxy {
     changes: usize,
 }
 
+#[derive(Debug, Args)]
+struct Running {
+    #[arg(long, default_value_t = 30)]
+    one_by_one: usize,
+    #[arg(long, default_value_t = 100)]
+    at_once: usize,
+}
+
 fn main() -> anyhow::Result<()> {
     let flags = Flags::parse();
     Namespace::new().run(async |_| run(flags.command).await)
@@ -146,6 +157,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Memory(memory) => print(memory::resident(&memory).await?),
         Command::Cluster(cluster) => print(cluster::up(&cluster).await?),
         Command::Proxy(proxy) => print(proxy::rules(&proxy).await?),
+        Command::Running(running) => print(running::pods(&running).await?),
         Command::All => {
             print(start::ready(&Start { pods: 10_000, times: 5 }).await?);
             print(writes::create(&usual(5000)).await?);
@@ -157,6 +169,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
             print(watches::fan_out(&Watch { watchers: 1000, connections: 50, events: 500, writers: 4 }).await?);
             print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
             print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?);
+            print(running::pods(&Running { one_by_one: 30, at_once: 100 }).await?);
             print(cluster::up(&Cluster { separate: false, idle_seconds: 30 }).await?);
             print(cluster::up(&Cluster { separate: true, idle_seconds: 30 }).await?);
         }
