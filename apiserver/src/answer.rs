@@ -3,8 +3,6 @@
 //! Upstream: apiserver/pkg/endpoints/handlers (response.go, responsewriters), handlers/negotiation
 //! Left out: protobuf and CBOR answers; every client that asks for them accepts JSON too.
 
-use std::sync::Arc;
-
 use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
@@ -154,7 +152,7 @@ pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
 /// One object, in the form asked for.
 pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -> Response<Body> {
     match format.shape {
-        Shape::Object if !format.yaml && !format.pretty => json(code, object.bytes.clone()),
+        Shape::Object if !format.yaml && !format.pretty => json(code, object.bytes()),
         Shape::Object => value(code, format, &object.value()),
         Shape::Table(version, include) => {
             let table = table::render(
@@ -174,12 +172,4 @@ pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -
 /// The object with nothing but its metadata.
 pub fn metadata_only(version: &str, mut object: Value) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": format!("meta.k8s.io/{version}"), "metadata": object["metadata"].take()})
-}
-
-/// An item of a list as upstream writes it: without kind and apiVersion, which the list's own kind implies. Shares
-/// the object's bytes.
-pub fn list_item(object: &Arc<Object>) -> Bytes {
-    let marker = b"\"metadata\":{";
-    let at = object.bytes.windows(marker.len()).position(|window| window == marker).unwrap_or(1);
-    object.bytes.slice(at..)
 }

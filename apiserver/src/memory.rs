@@ -11,17 +11,18 @@ pub mod table;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures::StreamExt;
 use imbl::OrdMap;
 use store::{Commit, Range, Revision, Store, StoreError};
 use tokio::sync::watch;
 
 use crate::{
-    object::{Object, ObjectKey},
+    object::{Draft, Object, ObjectKey},
     registry::Registry,
     row::{Row, Scope},
 };
@@ -40,6 +41,20 @@ pub struct Memory {
     applied: watch::Sender<Revision>,
     /// Held while a commit is applied, so that observers see one order.
     applying: Mutex<()>,
+    /// What is on its way to the store, by the store's keys.
+    expected: Mutex<HashMap<store::Key, Draft>>,
+}
+
+/// An object that memory expects from the store, until this is dropped.
+pub struct Expected<'a> {
+    memory: &'a Memory,
+    key: store::Key,
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        self.memory.expected().remove(&self.key);
+    }
 }
 
 /// How long a read waits for a revision that this server has not seen yet.
@@ -77,6 +92,7 @@ impl Memory {
             observers,
             applied: watch::Sender::new(Revision(0)),
             applying: Mutex::new(()),
+            expected: Mutex::default(),
         }
     }
 
@@ -93,7 +109,7 @@ impl Memory {
             let Some((table, key)) = self.locate(&item.key) else { continue };
             let object = match table.get(&key).filter(|object| object.revision == item.modified) {
                 Some(unchanged) => unchanged,
-                None => Object::load(&table.row, key.clone(), &item.value, item.modified)
+                None => Object::load(&table.row, key.clone(), item.value.clone(), item.modified)
                     .map(Arc::new)
                     .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?,
             };
@@ -151,7 +167,7 @@ impl Memory {
             let Some((table, key)) = self.locate(&event.key) else { continue };
             match &event.value {
                 None => self.apply_one(&table, None, Some(key), commit.revision),
-                Some(value) => match Object::load(&table.row, key, value, commit.revision) {
+                Some(value) => match self.object(&table.row, key, &event.key, value, commit.revision) {
                     Ok(object) => self.apply_one(&table, Some(object), None, commit.revision),
                     Err(error) => {
                         tracing::error!(key = ?event.key, %error, "the store holds something that is no object; skipped")
@@ -160,6 +176,32 @@ impl Memory {
             }
         }
         commit.revision
+    }
+
+    /// The object that the store has at a key: the one that was expected, if it has the very bytes.
+    fn object(
+        &self,
+        row: &Row,
+        key: ObjectKey,
+        store_key: &store::Key,
+        stored: &Bytes,
+        revision: Revision,
+    ) -> Result<Object, serde_json::Error> {
+        match self.expected().remove(store_key) {
+            Some(draft) if draft.stored == stored => Ok(Draft { stored: stored.clone(), ..draft }.at(key, revision)),
+            _ => Object::load(row, key, stored.clone(), revision),
+        }
+    }
+
+    /// Tells memory what an object will be that is on its way to the store, so that its bytes, when they come from
+    /// there, need not be read. It is no promise: somebody else may write first.
+    pub fn expect(&self, key: store::Key, draft: Draft) -> Expected<'_> {
+        self.expected().insert(key.clone(), draft);
+        Expected { memory: self, key }
+    }
+
+    fn expected(&self) -> MutexGuard<'_, HashMap<store::Key, Draft>> {
+        self.expected.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     fn apply_one(&self, table: &Table, after: Option<Object>, deleted: Option<ObjectKey>, revision: Revision) {

@@ -4,16 +4,20 @@
 //! Left out: bytes in other encodings; answers are JSON.
 //!
 //! The stored form of an object is its JSON without a resourceVersion; `kind`, `apiVersion` and `metadata` come first,
-//! so the place where the resourceVersion belongs is found without parsing. An object is spliced once, when its
-//! transaction is applied, and every list and watch that shows it shares those bytes.
+//! so the place where the resourceVersion belongs is found without parsing. An object keeps the very bytes that the store
+//! keeps; the resourceVersion is put in when it is shown.
+
+mod meta;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::Revision;
 
 use crate::row::Row;
+
+pub use meta::Meta;
 
 /// A namespace ("" for cluster-scoped kinds) and a name; ordered as lists are.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,42 +36,32 @@ impl ObjectKey {
 #[derive(Debug)]
 pub struct Object {
     pub key: ObjectKey,
+    /// 0: it was never stored (the answer to a dry run), and shows no resourceVersion.
     pub revision: Revision,
-    /// The whole object as JSON, with its resourceVersion.
-    pub bytes: Bytes,
+    pub meta: Meta,
+    /// The stored form, whose bytes the store has too.
+    stored: Bytes,
+    /// The offset in it behind `"metadata":{`.
+    metadata: u32,
+}
+
+/// An object as it shall be stored: what the store keeps and what memory asks of it, both made from the one value that
+/// a request holds, so that nobody reads those bytes again.
+#[derive(Debug, Default, Clone)]
+pub struct Draft {
+    pub stored: Bytes,
     pub meta: Meta,
 }
 
-/// What selectors, indexes and authorizers read of an object without decoding it.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Meta {
-    pub uid: Box<str>,
-    /// Sorted by key.
-    pub labels: Box<[(Box<str>, Box<str>)]>,
-    /// The values of the row's `selectable_fields`, in its order.
-    pub fields: Box<[Box<str>]>,
-    pub deleting: bool,
-}
-
-impl Meta {
-    /// Reads them off a decoded object.
-    pub fn of(row: &Row, value: &Value) -> Meta {
-        let metadata = &value["metadata"];
-        let labels = metadata["labels"].as_object().into_iter().flatten();
-        Meta {
-            uid: metadata["uid"].as_str().unwrap_or_default().into(),
-            labels: labels
-                .map(|(key, value)| (key.as_str().into(), value.as_str().unwrap_or_default().into()))
-                .collect(),
-            fields: row.selectable_fields.iter().map(|field| (field.read)(value).into()).collect(),
-            deleting: metadata.get("deletionTimestamp").is_some(),
-        }
+impl Draft {
+    pub fn of(row: &Row, value: &Value) -> Draft {
+        Draft { stored: encode(value), meta: Meta::of(row, value) }
     }
 
-    /// The value of a label.
-    pub fn label(&self, key: &str) -> Option<&str> {
-        let at = self.labels.binary_search_by(|(each, _)| (**each).cmp(key)).ok()?;
-        Some(&self.labels[at].1)
+    /// The object that this is at `revision`.
+    pub fn at(self, key: ObjectKey, revision: Revision) -> Object {
+        let metadata = metadata_start(&self.stored).unwrap_or_default();
+        Object { key, revision, meta: self.meta, stored: self.stored, metadata }
     }
 }
 
@@ -76,41 +70,72 @@ impl Object {
     ///
     /// # Errors
     /// When `stored` is not the JSON of an object that we wrote: the store holds something foreign.
-    pub fn load(row: &Row, key: ObjectKey, stored: &[u8], revision: Revision) -> Result<Object, serde_json::Error> {
-        let value: Value = serde_json::from_slice(stored)?;
-        let meta = Meta::of(row, &value);
-        Ok(Object { key, revision, bytes: splice(stored, revision), meta })
-    }
-
-    /// Makes an object that was never stored: the answer to a dry run, without a resourceVersion.
-    ///
-    /// # Errors
-    /// As [`Object::load`].
-    pub fn unversioned(row: &Row, key: ObjectKey, encoded: Bytes) -> Result<Object, serde_json::Error> {
-        let value: Value = serde_json::from_slice(&encoded)?;
-        Ok(Object { key, revision: Revision(0), meta: Meta::of(row, &value), bytes: encoded })
+    pub fn load(row: &Row, key: ObjectKey, stored: Bytes, revision: Revision) -> Result<Object, serde_json::Error> {
+        let meta = Meta::read(row, &stored)?;
+        metadata_start(&stored).ok_or_else(|| serde::de::Error::custom("it has no metadata"))?;
+        Ok(Draft { stored, meta }.at(key, revision))
     }
 
     /// The object decoded. Costs microseconds; hot paths read `meta` instead.
     pub fn value(&self) -> Value {
-        serde_json::from_slice(&self.bytes).expect("only JSON that we encoded ourselves is stored")
+        let mut value: Value =
+            serde_json::from_slice(&self.stored).expect("only JSON that we encoded ourselves is stored");
+        if self.revision > Revision(0)
+            && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
+        {
+            metadata.insert("resourceVersion".into(), self.revision.to_string().into());
+        }
+        value
     }
 
-    /// The same object under a later revision: the last state, as a DELETED event shows it.
+    /// The stored form: the whole object as JSON, without its resourceVersion.
+    pub fn stored(&self) -> &Bytes {
+        &self.stored
+    }
+
+    /// The whole object as JSON, with its resourceVersion.
+    pub fn bytes(&self) -> Bytes {
+        self.at(self.revision)
+    }
+
+    /// The same under a later revision: the last state, as a DELETED event shows it.
     pub fn at(&self, revision: Revision) -> Bytes {
-        let version = format!("\"resourceVersion\":\"{}\",", self.revision);
-        let place = metadata_start(&self.bytes);
-        let mut stored = Vec::with_capacity(self.bytes.len());
-        stored.extend_from_slice(&self.bytes[..place]);
-        stored.extend_from_slice(&self.bytes[place + version.len()..]);
-        splice(&stored, revision)
+        if revision == Revision(0) {
+            return self.stored.clone();
+        }
+        let mut out = Vec::with_capacity(self.stored.len() + VERSION_BYTES);
+        self.write(&mut out, 0, revision);
+        out.into()
+    }
+
+    /// Appends the object as it stands in a list: without kind and apiVersion, which the list's own kind implies, and
+    /// without the brace that opens it.
+    pub fn write_item(&self, out: &mut Vec<u8>) {
+        self.write(out, (self.metadata as usize).saturating_sub(METADATA.len()), self.revision);
+    }
+
+    /// Appends the whole object, with its resourceVersion.
+    pub fn write_whole(&self, out: &mut Vec<u8>, revision: Revision) {
+        self.write(out, 0, revision);
+    }
+
+    fn write(&self, out: &mut Vec<u8>, from: usize, revision: Revision) {
+        let metadata = self.metadata as usize;
+        out.extend_from_slice(&self.stored[from..metadata]);
+        out.extend_from_slice(b"\"resourceVersion\":\"");
+        let _ = std::io::Write::write_fmt(out, format_args!("{revision}"));
+        out.extend_from_slice(b"\",");
+        out.extend_from_slice(&self.stored[metadata..]);
     }
 }
 
+/// At least as many bytes as a resourceVersion takes in an object.
+const VERSION_BYTES: usize = 44;
+
 /// Encodes an object for the store.
 pub fn encode(value: &Value) -> Bytes {
-    let mut out = Vec::with_capacity(2048);
-    let empty = serde_json::Map::new();
+    let mut out = Vec::with_capacity(4096);
+    let empty = Map::new();
     let object = value.as_object().unwrap_or(&empty);
     out.push(b'{');
     for name in ["kind", "apiVersion"] {
@@ -137,7 +162,8 @@ pub fn encode(value: &Value) -> Bytes {
         }
     }
     out.push(b'}');
-    out.into()
+    // It is kept for long: in a piece of memory of its very size.
+    Bytes::copy_from_slice(&out)
 }
 
 const METADATA: &[u8] = b"\"metadata\":{";
@@ -149,20 +175,9 @@ fn write_entry(out: &mut Vec<u8>, name: &str, value: &Value) {
 }
 
 /// The offset behind `"metadata":{`. Only kind and apiVersion, which hold no quotes, stand before it.
-fn metadata_start(encoded: &[u8]) -> usize {
-    let found = encoded.windows(METADATA.len()).position(|window| window == METADATA);
-    found.map_or(0, |at| at + METADATA.len())
-}
-
-/// The stored form with the resourceVersion put in.
-pub fn splice(stored: &[u8], revision: Revision) -> Bytes {
-    let place = metadata_start(stored);
-    let version = format!("\"resourceVersion\":\"{revision}\",");
-    let mut out = Vec::with_capacity(stored.len() + version.len());
-    out.extend_from_slice(&stored[..place]);
-    out.extend_from_slice(version.as_bytes());
-    out.extend_from_slice(&stored[place..]);
-    out.into()
+fn metadata_start(encoded: &[u8]) -> Option<u32> {
+    let at = encoded.windows(METADATA.len()).position(|window| window == METADATA)?;
+    u32::try_from(at + METADATA.len()).ok()
 }
 
 #[cfg(test)]
@@ -176,9 +191,21 @@ mod tests {
         let object = json!({"apiVersion": "v1", "data": {"metadata": {}}, "kind": "ConfigMap", "metadata": {"name": "a", "resourceVersion": "3"}});
         let stored = encode(&object);
         assert!(!stored.windows(15).any(|window| window == b"resourceVersion"));
-        let read: Value = serde_json::from_slice(&splice(&stored, Revision(17))).unwrap();
+        let rows = crate::rows::rows();
+        let row = rows.iter().find(|row| row.kind == "ConfigMap").unwrap();
+        let loaded = Object::load(row, ObjectKey::new("", "a"), stored.clone(), Revision(17)).unwrap();
         let mut expected = object;
         expected["metadata"]["resourceVersion"] = "17".into();
-        assert_eq!(read, expected);
+        let mut item = b"{".to_vec();
+        loaded.write_item(&mut item);
+        let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+        assert_eq!((read(&loaded.bytes()), loaded.value()), (expected.clone(), expected.clone()));
+        expected["metadata"]["resourceVersion"] = "18".into();
+        assert_eq!(read(&loaded.at(Revision(18))), expected);
+        expected["metadata"]["resourceVersion"] = "17".into();
+        expected.as_object_mut().unwrap().retain(|name, _| !["kind", "apiVersion"].contains(&name.as_str()));
+        assert_eq!(read(&item), expected);
+        assert_eq!(Draft::of(row, &expected).at(loaded.key.clone(), Revision(0)).bytes(), encode(&expected));
+        assert!(Object::load(row, loaded.key, Bytes::from_static(b"{}"), Revision(1)).is_err());
     }
 }

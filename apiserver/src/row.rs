@@ -10,7 +10,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use serde_json::Value;
 
-use crate::strategy::Strategy;
+use crate::{object::Object, strategy::Strategy};
 
 /// One group-resource.
 pub struct Row {
@@ -103,7 +103,7 @@ pub struct SelectableField {
     /// As in the selector: `spec.nodeName`.
     pub label: &'static str,
     /// Reads it; absent is "".
-    pub read: fn(&Value) -> String,
+    pub read: fn(&Value) -> Cow<'_, str>,
 }
 
 /// Where a row's objects really are, and how they are turned.
@@ -130,6 +130,11 @@ impl Row {
     /// `deployments.apps`: the name that messages and RBAC use.
     pub fn qualified(&self) -> String {
         api::status::qualified(&self.group, &self.plural)
+    }
+
+    /// The value of one of the row's selectable fields.
+    pub fn field<'a>(&self, object: &'a Object, label: &str) -> Option<&'a str> {
+        object.meta.field(self.selectable_fields.iter().position(|field| field.label == label)?)
     }
 
     /// The stored and preferred version.

@@ -97,19 +97,19 @@ use field;
 
 /// What stands at a dotted `path`, as selectors compare it: strings as they are, numbers and booleans written out,
 /// anything else "".
-fn text_at(object: &Value, path: &str) -> String {
+fn text_at<'a>(object: &'a Value, path: &str) -> Cow<'a, str> {
     let value = path.split('.').try_fold(object, |value, name| value.get(name));
     match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string(),
-        _ => String::new(),
+        Some(Value::String(text)) => text.into(),
+        Some(value @ (Value::Number(_) | Value::Bool(_))) => value.to_string().into(),
+        _ => "".into(),
     }
 }
 
 /// As [`text_at`], for numbers and booleans whose absence means `default`.
-fn text_or(object: &Value, path: &str, default: &str) -> String {
+fn text_or<'a>(object: &'a Value, path: &str, default: &'a str) -> Cow<'a, str> {
     let text = text_at(object, path);
-    if text.is_empty() { default.to_owned() } else { text }
+    if text.is_empty() { default.into() } else { text }
 }
 
 /// Selectable fields of an object reference that stands at a prefix.

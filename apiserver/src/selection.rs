@@ -72,10 +72,7 @@ fn value_of<'a>(row: &Row, object: &'a Object, field: &str) -> Option<&'a str> {
     match field {
         "metadata.name" => Some(&object.key.name),
         "metadata.namespace" => Some(&object.key.namespace),
-        _ => {
-            let at = row.selectable_fields.iter().position(|each| each.label == field)?;
-            object.meta.fields.get(at).map(|value| &**value)
-        }
+        _ => row.field(object, field),
     }
 }
 

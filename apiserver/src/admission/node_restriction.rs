@@ -153,8 +153,8 @@ fn check_mirror_owner(request: &Request<'_>, node: &str, pod: &Value) -> Result<
         return Err(request.forbidden(why));
     }
     let found = request.objects.get("", "nodes", "", node).ok_or_else(|| Status::not_found("", "nodes", node))?;
-    if text(owner, "uid") != &*found.meta.uid {
-        let why = format!("node {node} UID mismatch: expected {} got {}", text(owner, "uid"), found.meta.uid);
+    if text(owner, "uid") != found.meta.uid() {
+        let why = format!("node {node} UID mismatch: expected {} got {}", text(owner, "uid"), found.meta.uid());
         return Err(request.forbidden(why));
     }
     Ok(())
@@ -306,7 +306,7 @@ fn check_token_request(request: &Request<'_>, node: &str) -> Result<(), Status> 
     }
     let pod = request.objects.get("", "pods", &request.info.namespace, pod_name);
     let pod = pod.ok_or_else(|| Status::not_found("", "pods", pod_name))?;
-    if uid != &*pod.meta.uid {
+    if uid != pod.meta.uid() {
         return Err(request.forbidden(format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
         )));

@@ -107,7 +107,7 @@ impl TokenIssuer {
         if audiences.is_empty() {
             audiences.clone_from(&self.audiences);
         }
-        let account = Reference { name: name.to_owned(), uid: service_account.meta.uid.to_string() };
+        let account = Reference { name: name.to_owned(), uid: service_account.meta.uid().to_owned() };
         let mut bound = Bound { namespace: namespace.to_owned(), serviceaccount: account, ..Bound::default() };
         if !spec["boundObjectRef"].is_null() {
             bind(&mut bound, &spec["boundObjectRef"], objects)?;
@@ -181,7 +181,7 @@ fn bind(bound: &mut Bound, reference: &Value, objects: &dyn Objects) -> Result<(
     let find = |resource: &str, namespace: &str| {
         objects.get("", resource, namespace, name).ok_or_else(|| Status::not_found("", resource, name))
     };
-    let named = |object: &Object| Reference { name: name.to_owned(), uid: object.meta.uid.to_string() };
+    let named = |object: &Object| Reference { name: name.to_owned(), uid: object.meta.uid().to_owned() };
     let object = match (text("apiVersion"), kind) {
         ("v1", "Pod") => {
             let pod = find("pods", &bound.namespace)?;
@@ -193,7 +193,7 @@ fn bind(bound: &mut Bound, reference: &Value, objects: &dyn Objects) -> Result<(
                 )));
             }
             if let Some(node_name) = value["spec"]["nodeName"].as_str().filter(|name| !name.is_empty()) {
-                let uid = objects.get("", "nodes", "", node_name).map(|node| node.meta.uid.to_string());
+                let uid = objects.get("", "nodes", "", node_name).map(|node| node.meta.uid().to_owned());
                 bound.node = Some(Reference { name: node_name.to_owned(), uid: uid.unwrap_or_default() });
             }
             bound.pod = Some(named(&pod));
@@ -216,7 +216,7 @@ fn bind(bound: &mut Bound, reference: &Value, objects: &dyn Objects) -> Result<(
         }
     };
     let uid = text("uid");
-    if !uid.is_empty() && uid != &*object.meta.uid {
+    if !uid.is_empty() && uid != object.meta.uid() {
         let why = format!(
             "the UID in the bound object reference ({uid}) does not match the UID in record. The object might have been deleted and then recreated"
         );
@@ -357,7 +357,7 @@ fn user(claims: &Claims) -> UserInfo {
 fn check_alive(bound: &Bound, objects: &dyn Objects, now: Timestamp) -> Result<(), String> {
     let alive = |resource: &str, namespace: &str, reference: &Reference| {
         let object = objects.get("", resource, namespace, &reference.name)?;
-        (*object.meta.uid == *reference.uid && !is_deleted(&object, now)).then_some(())
+        (object.meta.uid() == reference.uid && !is_deleted(&object, now)).then_some(())
     };
     alive("serviceaccounts", &bound.namespace, &bound.serviceaccount)
         .ok_or("service account has been deleted or replaced")?;

@@ -13,6 +13,7 @@ use std::{
 };
 
 use api::local_path;
+use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Attributes, bootstrap, rule::Rule};
@@ -50,6 +51,9 @@ impl Default for NodeRules {
 #[derive(Default)]
 struct Graph {
     pods: HashMap<ObjectKey, PodEdges>,
+    /// The pods of a node, as they are stored, that nobody has looked into yet: most changes of pods come between two
+    /// questions of their node.
+    unread: HashMap<Box<str>, HashMap<ObjectKey, Bytes>>,
     /// How many pods of a node refer to an object.
     referrers: HashMap<Vertex, HashMap<String, usize>>,
     /// The volume that a claim is bound to, and the Secrets that a volume's driver needs.
@@ -173,7 +177,12 @@ impl NodeAuthorizer {
         if asked.name.is_empty() {
             return Err("No Object name found".to_owned());
         }
-        let graph = self.graph.read().unwrap_or_else(PoisonError::into_inner);
+        let mut graph = self.graph.read().unwrap_or_else(PoisonError::into_inner);
+        if graph.unread.contains_key(node) {
+            drop(graph);
+            self.graph.write().unwrap_or_else(PoisonError::into_inner).read_pods(node);
+            graph = self.graph.read().unwrap_or_else(PoisonError::into_inner);
+        }
         let vertex = Vertex { kind, namespace: asked.namespace.to_owned(), name: asked.name.to_owned() };
         if graph.reaches(&vertex, node) { Ok(()) } else { Err(format!("{NO_RELATION} '{node}' and this object")) }
     }
@@ -250,7 +259,10 @@ impl Graph {
         }
     }
 
-    fn remove_pod(&mut self, key: &ObjectKey) {
+    fn remove_pod(&mut self, key: &ObjectKey, node: &str) {
+        if let Some(unread) = self.unread.get_mut(node) {
+            unread.remove(key);
+        }
         let Some(edges) = self.pods.remove(key) else { return };
         for vertex in edges.vertices {
             let Some(nodes) = self.referrers.get_mut(&vertex) else { continue };
@@ -263,6 +275,14 @@ impl Graph {
             if nodes.is_empty() {
                 self.referrers.remove(&vertex);
             }
+        }
+    }
+
+    /// Looks into the pods of a node.
+    fn read_pods(&mut self, node: &str) {
+        for (key, stored) in self.unread.remove(node).into_iter().flatten() {
+            let pod: Value = serde_json::from_slice(&stored).unwrap_or_default();
+            self.add_pod(&key, &pod);
         }
     }
 
@@ -296,6 +316,10 @@ impl Graph {
     }
 }
 
+fn node_of<'a>(row: &Row, pod: Option<&'a Object>) -> &'a str {
+    pod.and_then(|pod| row.field(pod, "spec.nodeName")).unwrap_or_default()
+}
+
 impl Observer for NodeAuthorizer {
     fn observe(&self, row: &Row, before: Option<&Object>, after: Option<&Object>) {
         if !row.group.is_empty() {
@@ -304,12 +328,15 @@ impl Observer for NodeAuthorizer {
         let Some(key) = after.or(before).map(|object| &object.key) else { return };
         match &*row.plural {
             "pods" => {
-                let value = after.map(Object::value);
+                let (old, new) = (node_of(row, before), node_of(row, after));
+                let spec = |pod: Option<&Object>| pod.map(|pod| (pod.meta.uid().to_owned(), pod.meta.generation));
+                if old == new && (new.is_empty() || spec(before) == spec(after)) {
+                    return;
+                }
                 let mut graph = self.graph.write().unwrap_or_else(PoisonError::into_inner);
-                // What a pod refers to does not change, but for ephemeral containers: replacing all is simple and right.
-                graph.remove_pod(key);
-                if let Some(pod) = value {
-                    graph.add_pod(key, &pod);
+                graph.remove_pod(key, old);
+                if let Some(pod) = after.filter(|_| !new.is_empty()) {
+                    graph.unread.entry(new.into()).or_default().insert(key.clone(), pod.stored().clone());
                 }
             }
             "persistentvolumes" => {

@@ -57,9 +57,9 @@ impl Event {
     /// The object as a watcher is shown it: a deletion shows the last state that matched, under the event's revision.
     pub fn object(&self, change: Change) -> Bytes {
         match (change, &self.after, &self.before) {
-            (Change::Added | Change::Modified, Some(after), _) => after.bytes.clone(),
+            (Change::Added | Change::Modified, Some(after), _) => after.bytes(),
             (_, _, Some(before)) => before.at(self.revision),
-            (_, Some(after), None) => after.bytes.clone(),
+            (_, Some(after), None) => after.bytes(),
             (_, None, None) => Bytes::new(),
         }
     }

@@ -153,7 +153,7 @@ impl Table {
     pub(super) fn replace(&self, objects: OrdMap<ObjectKey, Arc<Object>>, revision: Revision) {
         let mut by_field: HashMap<Box<str>, OrdMap<ObjectKey, Arc<Object>>> = HashMap::new();
         for (key, object) in objects.iter().filter(|_| self.indexed_field.is_some()) {
-            let value = self.indexed_field.map(|at| object.meta.fields[at].clone()).unwrap_or_default();
+            let value = self.indexed_field.and_then(|at| object.meta.field(at)).unwrap_or_default().into();
             by_field.entry(value).or_default().insert(key.clone(), object.clone());
         }
         let mut state = self.state();
@@ -180,7 +180,7 @@ impl Table {
             return;
         }
         let field = |object: &Option<Arc<Object>>| -> Option<Box<str>> {
-            object.as_ref().zip(self.indexed_field).map(|(object, at)| object.meta.fields[at].clone())
+            object.as_ref().zip(self.indexed_field).and_then(|(object, at)| object.meta.field(at)).map(Into::into)
         };
         let (field_before, field_after) = (field(&before), field(&after));
         let mut state = self.state();
@@ -308,7 +308,7 @@ impl Ring {
 
 /// What an event keeps alive beside the current objects.
 fn event_bytes(event: &Event) -> usize {
-    event.before.as_ref().or(event.after.as_ref()).map_or(0, |object| object.bytes.len()) + 128
+    event.before.as_ref().or(event.after.as_ref()).map_or(0, |object| object.stored().len()) + 128
 }
 
 fn concerns(event: &Event, scope: &Scope, indexed_field: Option<usize>) -> bool {
@@ -316,7 +316,7 @@ fn concerns(event: &Event, scope: &Scope, indexed_field: Option<usize>) -> bool 
         Scope::All => true,
         Scope::Namespace(namespace) => object.key.namespace == *namespace,
         Scope::Object(key) => object.key == *key,
-        Scope::Indexed(value) => indexed_field.is_some_and(|at| object.meta.fields[at] == *value),
+        Scope::Indexed(value) => indexed_field.and_then(|at| object.meta.field(at)) == Some(value),
     };
     event.before.as_ref().is_some_and(matches) || event.after.as_ref().is_some_and(matches)
 }

@@ -12,7 +12,7 @@ use super::Objects;
 use crate::{
     authorization::{Authorizer, Mode},
     memory::Observer,
-    object::{self, Meta, Object, ObjectKey},
+    object::{Draft, Object, ObjectKey},
     registry::Registry,
     row::{Row, Scope},
     rows,
@@ -58,8 +58,7 @@ impl World {
 fn make(row: &Row, value: &Value) -> Object {
     let text = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
     let key = ObjectKey::new(text("namespace"), text("name"));
-    let bytes = object::splice(&object::encode(value), Revision(1));
-    Object { key, revision: Revision(1), bytes, meta: Meta::of(row, value) }
+    Draft::of(row, value).at(key, Revision(1))
 }
 
 impl Objects for World {

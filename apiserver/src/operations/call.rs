@@ -111,18 +111,20 @@ impl Call<'_> {
         Ok(request.object)
     }
 
-    /// Runs validating admission on a write.
+    /// Runs validating admission on a write, and gives the object back as it was.
     ///
     /// # Errors
     /// The first refusal.
     pub fn check_admitted(
         &self,
         operation: Operation,
-        object: Option<&Value>,
+        object: Value,
         old: Option<&Value>,
         dry_run: bool,
-    ) -> Result<(), Status> {
-        self.server.admission.validate(&self.admission_request(operation, object.cloned(), old, dry_run))
+    ) -> Result<Value, Status> {
+        let request = self.admission_request(operation, Some(object), old, dry_run);
+        self.server.admission.validate(&request)?;
+        Ok(request.object.unwrap_or_default())
     }
 
     /// Runs both halves of admission for a delete: nothing is stored, but each may refuse.

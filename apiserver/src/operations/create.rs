@@ -3,6 +3,8 @@
 //! Upstream: apiserver/pkg/endpoints/handlers/create.go, apiserver/pkg/registry/generic/registry/store.go (Create)
 //! Left out: nothing.
 
+use std::sync::Arc;
+
 use api::{field::Field, object::Object as _, status::Status};
 use axum::body::Body;
 use http::Response;
@@ -20,7 +22,7 @@ use crate::{
     allocation::{self, Allocation},
     answer,
     body::{self, Warnings},
-    object::Object,
+    object::{Draft, Object},
 };
 
 /// How often another generated name is tried when one is taken.
@@ -33,30 +35,27 @@ pub async fn create(call: &Call<'_>, body: body::Request) -> Result<Response<Bod
     let options = WriteOptions::of(call.query, "CreateOptions")?;
     let mut warnings = Warnings::default();
     let sent = body::object(call, &body, options.field_validation, &mut warnings)?;
-    let created = create_object(call, sent, &options, &mut warnings).await?;
+    let again = || body::object(call, &body, options.field_validation, &mut Warnings::default());
+    let created = create_object(call, sent, again, &options, &mut warnings).await?;
     Ok(warnings.put_on(answer::object(201, call.format, call.row, &created, call.now().as_second())))
 }
 
-/// Creates an object that has been decoded already: from a POST, or from a PUT to a missing name.
+/// Creates an object that has been decoded already: from a POST, or from a PUT to a missing name. `again` decodes it
+/// once more, for another attempt.
 pub async fn create_object(
     call: &Call<'_>,
     sent: Value,
+    again: impl Fn() -> Result<Value, Status>,
     options: &WriteOptions,
     warnings: &mut Warnings,
-) -> Result<Object, Status> {
+) -> Result<Arc<Object>, Status> {
     let row = call.stored_row();
     let mut names_left =
         if sent.name().is_empty() && !sent.meta_str("generateName").is_empty() { NAME_ATTEMPTS } else { 1 };
     let mut allocations_left = ALLOCATION_ATTEMPTS;
+    let mut object = sent;
     loop {
-        let mut object = sent.clone();
-        row.strategy.defaults(&mut object);
-        let uid = uuid::Uuid::new_v4().to_string();
-        metadata::prepare_for_create(row, &mut object, &call.info().namespace, uid, call.now(), fastrand::u64(..))?;
-        row.strategy.prepare_for_create(&mut object);
-        row.strategy.sign(&mut object, call.user());
-        let mut object = call.admit(Operation::Create, Some(object), None, options.dry_run)?.unwrap_or_default();
-        row.strategy.defaults(&mut object);
+        object = prepare(call, object, options)?;
         let Allocation { txn, .. } = allocation::for_write(call.server, row, &mut object, None, fastrand::u64(..))?;
         let root = Field::root(&object);
         let mut errors = metadata::validate(row, &root);
@@ -64,19 +63,18 @@ pub async fn create_object(
         if !errors.is_empty() {
             return Err(Status::invalid(&row.group, &row.kind, object.name(), &errors));
         }
-        call.check_admitted(Operation::Create, Some(&object), None, options.dry_run)?;
+        object = call.check_admitted(Operation::Create, object, None, options.dry_run)?;
         warnings.extend(row.strategy.warnings(&object));
         let key = call.key(object.name());
         if options.dry_run {
             if call.table.get(&key).is_some() {
                 return Err(Status::already_exists(&row.group, &row.plural, object.name()));
             }
-            let stored = crate::object::encode(&object);
-            return Object::unversioned(row, key, stored).map_err(Status::internal);
+            return Ok(Arc::new(Draft::of(row, &object).at(key, Revision(0))));
         }
-        match write(call, &key, Change::Create(&object), txn).await {
-            Ok(stored) => return call.in_this_form(&stored),
-            Err(WriteError::Raced { actual: Revision(_) }) if names_left > 1 => names_left -= 1,
+        match write(call, &key, Change::Create(Draft::of(row, &object)), txn).await {
+            Ok(stored) => return Ok(call.in_this_form(&stored)),
+            Err(WriteError::Raced { .. }) if names_left > 1 => names_left -= 1,
             Err(WriteError::Raced { .. }) => {
                 return Err(already_exists(call, object.name()));
             }
@@ -84,7 +82,24 @@ pub async fn create_object(
             Err(WriteError::Taken | WriteError::Full { .. }) => return Err(allocation::exhausted(row, object.name())),
             Err(WriteError::Failed(status)) => return Err(status),
         }
+        object = again()?;
     }
+}
+
+/// Defaults, what only the server sets, the strategy's own preparation, and mutating admission.
+fn prepare(call: &Call<'_>, mut object: Value, options: &WriteOptions) -> Result<Value, Status> {
+    let row = call.stored_row();
+    if let Some(other) = &call.row.stored_as {
+        (other.to_stored)(&mut object);
+    }
+    row.strategy.defaults(&mut object);
+    let uid = uuid::Uuid::new_v4().to_string();
+    metadata::prepare_for_create(row, &mut object, &call.info().namespace, uid, call.now(), fastrand::u64(..))?;
+    row.strategy.prepare_for_create(&mut object);
+    row.strategy.sign(&mut object, call.user());
+    let mut object = call.admit(Operation::Create, Some(object), None, options.dry_run)?.unwrap_or_default();
+    row.strategy.defaults(&mut object);
+    Ok(object)
 }
 
 fn already_exists(call: &Call<'_>, name: &str) -> Status {
@@ -101,13 +116,12 @@ fn already_exists(call: &Call<'_>, name: &str) -> Status {
 
 impl Call<'_> {
     /// A stored object as this row shows it.
-    pub fn in_this_form(&self, stored: &Object) -> Result<Object, Status> {
-        let (key, bytes, meta) = (stored.key.clone(), stored.bytes.clone(), stored.meta.clone());
+    pub fn in_this_form(&self, stored: &Arc<Object>) -> Arc<Object> {
         if self.row.stored_as.is_none() {
-            return Ok(Object { key, revision: stored.revision, bytes, meta });
+            return stored.clone();
         }
         let mut value = stored.value();
         self.shown(&mut value);
-        Object::load(self.row, key, &crate::object::encode(&value), stored.revision).map_err(Status::internal)
+        Arc::new(Draft::of(self.row, &value).at(stored.key.clone(), stored.revision))
     }
 }

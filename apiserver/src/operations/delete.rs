@@ -5,6 +5,8 @@
 //!   pkg/registry/core/pod/strategy.go (CheckGracefulDelete), pkg/registry/core/namespace/storage
 //! Left out: `ignoreStoreReadErrorWithClusterBreakingPotential`.
 
+use std::sync::Arc;
+
 use api::{object::Object as _, status::Status};
 use axum::body::Body;
 use http::Response;
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     allocation, answer, body,
-    object::{Object, ObjectKey},
+    object::{Draft, Object},
     row::{DeleteAnswer, Row},
     selection::Selection,
 };
@@ -32,9 +34,9 @@ const FOREGROUND: &str = "foregroundDeletion";
 /// What a delete left behind.
 enum Outcome {
     /// The object is gone; this was its last state.
-    Gone(Object),
+    Gone(Arc<Object>),
     /// It waits for finalizers or its grace period.
-    Waiting(Object),
+    Waiting(Arc<Object>),
 }
 
 /// Deletes the object that the request names.
@@ -48,7 +50,7 @@ pub async fn delete(call: &Call<'_>, body: body::Request) -> Result<Response<Bod
             Ok(answer::object(200, call.format, call.row, &object, now))
         }
         Outcome::Gone(object) => {
-            let mut details = json!({"name": call.info().name, "kind": call.row.plural, "uid": &*object.meta.uid});
+            let mut details = json!({"name": call.info().name, "kind": call.row.plural, "uid": object.meta.uid()});
             if !call.row.group.is_empty() {
                 details["group"] = call.row.group.as_ref().into();
             }
@@ -87,31 +89,28 @@ async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> 
         let waiting = plan(row, &stored, options, call.now());
         if options.dry_run {
             return Ok(match waiting {
-                Some(object) => Outcome::Waiting(load(call, &key, &object, &current)?),
-                None => Outcome::Gone(call.in_this_form(&current)?),
+                Some(object) => {
+                    let object = Draft::of(row, &object).at(key, current.revision);
+                    Outcome::Waiting(call.in_this_form(&Arc::new(object)))
+                }
+                None => Outcome::Gone(call.in_this_form(&current)),
             });
         }
         if waiting.as_ref() == Some(&stored) {
-            return Ok(Outcome::Waiting(call.in_this_form(&current)?));
+            return Ok(Outcome::Waiting(call.in_this_form(&current)));
         }
         let (change, more) = match &waiting {
-            Some(object) => (Change::Update(object, current.revision), Txn::default()),
+            Some(object) => (Change::Update(Draft::of(row, object), current.revision), Txn::default()),
             None => (Change::Delete(current.revision), allocation::release(call.server, row, &stored)),
         };
         match write(call, &key, change, more).await {
-            Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written)?)),
-            Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current)?)),
+            Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written))),
+            Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current))),
             Err(WriteError::Raced { actual }) => update::wait_past(call, actual, &current).await?,
             Err(WriteError::Taken | WriteError::Full { .. }) => {}
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }
-}
-
-fn load(call: &Call<'_>, key: &ObjectKey, value: &Value, current: &Object) -> Result<Object, Status> {
-    let encoded = crate::object::encode(value);
-    let object = Object::load(call.stored_row(), key.clone(), &encoded, current.revision).map_err(Status::internal)?;
-    call.in_this_form(&object)
 }
 
 fn check_preconditions(

@@ -23,7 +23,7 @@ use super::{
     write::store_failure,
 };
 use crate::{
-    answer::{Shape, list_item, metadata_only, value},
+    answer::{Shape, metadata_only, value},
     memory::table_prefix,
     object::{Object, ObjectKey},
     selection::Selection,
@@ -126,7 +126,7 @@ async fn from_history(
         if key < *start {
             continue;
         }
-        let object = Object::load(row, key, &item.value, item.modified).map_err(Status::internal)?;
+        let object = Object::load(row, key, item.value, item.modified).map_err(Status::internal)?;
         if !selection.matches(call.row, &object) {
             continue;
         }
@@ -286,7 +286,7 @@ fn stream(kind: &str, api_version: &str, metadata: &Value, items: Vec<Arc<Object
                 break;
             };
             chunk.extend_from_slice(if std::mem::take(&mut first) { b"{" } else { b",{" });
-            chunk.extend_from_slice(&list_item(&object));
+            object.write_item(&mut chunk);
         }
         Some(Ok::<Bytes, std::convert::Infallible>(chunk.into()))
     });

@@ -22,7 +22,7 @@ use crate::{
     admission::Operation,
     allocation, answer,
     body::{self, Warnings},
-    object::{self, Object},
+    object::{Draft, Object},
     row::Subresource,
 };
 
@@ -45,10 +45,13 @@ pub async fn update(call: &Call<'_>, body: body::Request) -> Result<Response<Bod
             return Err(call.not_found());
         }
         sent.metadata_mut().remove("resourceVersion");
-        let created = create_object(call, sent, &options, &mut warnings).await?;
+        let again = || body::object(call, &body, options.field_validation, &mut Warnings::default());
+        let created = create_object(call, sent, again, &options, &mut warnings).await?;
         return Ok(warnings.put_on(answer::object(201, call.format, call.row, &created, call.now().as_second())));
     }
-    let updated = change(call, &options, &mut warnings, |_| Ok(sent.clone())).await?;
+    let mut sent = Some(sent);
+    let again = || body::object(call, &body, options.field_validation, &mut Warnings::default());
+    let updated = change(call, &options, &mut warnings, |_| sent.take().map_or_else(again, Ok)).await?;
     Ok(warnings.put_on(answer::object(200, call.format, call.row, &updated, call.now().as_second())))
 }
 
@@ -70,18 +73,22 @@ pub async fn change(
     options: &WriteOptions,
     warnings: &mut Warnings,
     mut desired: impl FnMut(&Value) -> Result<Value, Status>,
-) -> Result<Object, Status> {
+) -> Result<Arc<Object>, Status> {
     let row = call.stored_row();
     let name = call.info().name.clone();
     for _ in 0..CONFLICT_ATTEMPTS {
         let current = call.current().ok_or_else(|| call.not_found())?;
         let stored = current.value();
-        let mut shown = stored.clone();
-        call.shown(&mut shown);
-        let mut object = desired(&shown)?;
-        if let Some(other) = &call.row.stored_as {
-            (other.to_stored)(&mut object);
-        }
+        let object = match &call.row.stored_as {
+            None => desired(&stored)?,
+            Some(other) => {
+                let mut shown = stored.clone();
+                (other.from_stored)(&mut shown);
+                let mut object = desired(&shown)?;
+                (other.to_stored)(&mut object);
+                object
+            }
+        };
         let expected = object.resource_version().to_owned();
         let unconditional = expected.is_empty() || expected == "0";
         if unconditional && !row.unconditional_update && call.info().verb == "update" {
@@ -97,33 +104,29 @@ pub async fn change(
             }
             return Err(Status::modified(&row.group, &row.plural, &name));
         }
-        let object = prepare(call, object, &stored, &name, options)?;
-        let mut object = object;
+        let mut object = prepare(call, object, &stored, &name, options)?;
         let allocation = allocation::for_write(call.server, row, &mut object, Some(&stored), fastrand::u64(..))?;
         check(call, &object, &stored, &name)?;
-        call.check_admitted(Operation::Update, Some(&object), Some(&stored), options.dry_run)?;
+        let object = call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?;
         warnings.extend(row.strategy.warnings(&object));
-        object.metadata_mut().remove("resourceVersion");
-        let encoded = object::encode(&object);
-        if object::splice(&encoded, current.revision) == current.bytes && allocation.txn.ops.is_empty() {
-            return call.in_this_form(&current);
+        let draft = Draft::of(row, &object);
+        if draft.stored == current.stored() && allocation.txn.ops.is_empty() {
+            return Ok(call.in_this_form(&current));
         }
         if options.dry_run {
-            let object =
-                Object::load(row, current.key.clone(), &encoded, current.revision).map_err(Status::internal)?;
-            return call.in_this_form(&object);
+            return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), current.revision))));
         }
         let finished = is_finished(&object);
-        let change =
-            if finished { Change::Delete(current.revision) } else { Change::Update(&object, current.revision) };
+        let change = match finished {
+            true => Change::Delete(current.revision),
+            false => Change::Update(draft.clone(), current.revision),
+        };
         let more = if finished { allocation::release(call.server, row, &stored) } else { allocation.txn };
         match write(call, &current.key, change, more).await {
             Ok(written) if finished => {
-                let last =
-                    Object::load(row, current.key.clone(), &encoded, written.revision).map_err(Status::internal)?;
-                return call.in_this_form(&last);
+                return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), written.revision))));
             }
-            Ok(written) => return call.in_this_form(&written),
+            Ok(written) => return Ok(call.in_this_form(&written)),
             Err(WriteError::Raced { .. }) if !unconditional => {
                 return Err(Status::modified(&row.group, &row.plural, &name));
             }

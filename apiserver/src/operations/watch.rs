@@ -109,7 +109,7 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         for object in snapshot.in_namespace("") {
             revision = revision.max(object.revision);
             if watcher.selection.matches(&watcher.table.row, object) {
-                let line = watcher.line(Change::Added.name(), &object.bytes);
+                let line = watcher.line(Change::Added.name(), &object.bytes());
                 watcher.initial.push_back(line);
             }
         }

@@ -7,14 +7,14 @@ use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use store::{Compare, Op, Revision, StoreError, Txn};
 
 use super::call::Call;
 use crate::{
     capacity,
     memory::{OBJECTS, store_key},
-    object::{self, Object, ObjectKey},
+    object::{Draft, Object, ObjectKey},
 };
 
 /// The prefix of provenance keys: `/provenance/` and the rest of the object's key.
@@ -30,9 +30,9 @@ const EVENT_TTL: Duration = Duration::from_secs(3600);
 const OBJECT_LIMIT_BYTES: usize = 1_572_864;
 
 /// What happens to an object.
-pub enum Change<'a> {
-    Create(&'a Value),
-    Update(&'a Value, Revision),
+pub enum Change {
+    Create(Draft),
+    Update(Draft, Revision),
     Delete(Revision),
 }
 
@@ -53,41 +53,38 @@ pub enum WriteError {
 }
 
 /// Writes the change together with `more` (allocations: compares and ops on other keys), and returns the object that
-/// now stands in the store; for a delete the one that stood there, under the revision of the delete.
+/// now stands in the store; for a delete nothing but the revision of the delete.
 ///
 /// When this returns, every later read on this server shows the change.
-pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: Txn) -> Result<Arc<Object>, WriteError> {
+pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change, more: Txn) -> Result<Arc<Object>, WriteError> {
     let row = call.stored_row();
     let store_key = store_key(row, key);
     let Txn { mut compares, mut ops } = more;
-    let mut encoded = Bytes::new();
-    match &change {
-        Change::Create(value) => {
-            encoded = encode(value)?;
-            compares.insert(0, Compare::Absent(store_key.clone()));
-        }
-        Change::Update(value, expected) => {
-            encoded = encode(value)?;
-            compares.insert(0, Compare::Modified(store_key.clone(), *expected));
-        }
-        Change::Delete(expected) => compares.insert(0, Compare::Modified(store_key.clone(), *expected)),
+    let (compare, draft) = match change {
+        Change::Create(draft) => (Compare::Absent(store_key.clone()), Some(draft)),
+        Change::Update(draft, expected) => (Compare::Modified(store_key.clone(), expected), Some(draft)),
+        Change::Delete(expected) => (Compare::Modified(store_key.clone(), expected), None),
+    };
+    if draft.as_ref().is_some_and(|draft| draft.stored.len() > OBJECT_LIMIT_BYTES) {
+        return Err(WriteError::Failed(Status::request_entity_too_large(OBJECT_LIMIT_BYTES)));
     }
-    let is_delete = matches!(change, Change::Delete(_));
+    let stored = draft.as_ref().map(|draft| draft.stored.clone());
+    let is_delete = stored.is_none();
     let is_event = row.group.is_empty() && row.plural == "events";
     let ttl = is_event.then_some(EVENT_TTL);
-    ops.insert(
-        0,
-        if is_delete {
-            Op::Delete { key: store_key.clone() }
-        } else {
-            Op::Put { key: store_key.clone(), value: encoded.clone(), ttl }
-        },
-    );
+    compares.insert(0, compare);
+    let op = match &stored {
+        Some(value) => Op::Put { key: store_key.clone(), value: value.clone(), ttl },
+        None => Op::Delete { key: store_key.clone() },
+    };
+    ops.insert(0, op);
     if !is_event && row.plural != "leases" {
         let rest = &store_key[OBJECTS.len()..];
         let key = [PROVENANCE.as_bytes(), rest].concat().into();
         ops.push(Op::Put { key, value: provenance(call), ttl: is_delete.then_some(PROVENANCE_OF_DELETES) });
     }
+    let memory = &call.server.memory;
+    let _expected = draft.map(|draft| memory.expect(store_key.clone(), draft));
     let revision = match transact(call, Txn { compares, ops }).await {
         Ok(revision) => revision,
         Err(StoreError::Conflict { key, actual }) if key == store_key => return Err(WriteError::Raced { actual }),
@@ -105,14 +102,20 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change<'_>, more: T
         Err(error) => return Err(WriteError::Failed(store_failure(&error))),
     };
     // A failure to follow is not a failure to write: the change is on disk.
-    if call.server.memory.wait_for(revision).await.is_err() {
+    if memory.wait_for(revision).await.is_err() {
         tracing::warn!(%revision, "memory lags behind the store");
     }
-    if let Change::Delete(_) = change {
-        return Ok(Arc::new(Object { key: key.clone(), revision, bytes: Bytes::new(), meta: Default::default() }));
+    let Some(stored) = stored else {
+        return Ok(Arc::new(Draft::default().at(key.clone(), revision)));
+    };
+    match call.table.get(key).filter(|object| object.revision == revision) {
+        Some(written) => Ok(written),
+        None => {
+            // Somebody has written it again since.
+            let object = Object::load(row, key.clone(), stored, revision);
+            object.map(Arc::new).map_err(|error| WriteError::Failed(Status::internal(error)))
+        }
     }
-    let object = Object::load(row, key.clone(), &encoded, revision);
-    object.map(Arc::new).map_err(|error| WriteError::Failed(Status::internal(error)))
 }
 
 /// Runs the transaction. What is given back to a node that has never been asked for it (a pod older than the ledger) is
@@ -127,14 +130,6 @@ async fn transact(call: &Call<'_>, txn: Txn) -> Result<Revision, StoreError> {
         }
         (answer, _) => answer,
     }
-}
-
-fn encode(value: &Value) -> Result<Bytes, WriteError> {
-    let encoded = object::encode(value);
-    if encoded.len() > OBJECT_LIMIT_BYTES {
-        return Err(WriteError::Failed(Status::request_entity_too_large(OBJECT_LIMIT_BYTES)));
-    }
-    Ok(encoded)
 }
 
 /// Who wrote, when, with what, and what made them: kept for as long as the version lives.

@@ -2,8 +2,16 @@
 
 use serde_json::{Value, json};
 
+use store::Revision;
+
 use super::super::{Attributes, Authorizer};
-use crate::{attributes::UserInfo, objects::world::World};
+use crate::{
+    attributes::UserInfo,
+    memory::Observer as _,
+    object::{Draft, ObjectKey},
+    objects::world::World,
+    rows,
+};
 
 fn pod(node: &str, name: &str, spec: Value) -> Value {
     let mut pod = json!({"kind": "Pod", "metadata": {"namespace": "ns", "name": name}, "spec": spec});
@@ -120,6 +128,30 @@ fn what_a_deleted_pod_referred_to_is_out_of_reach() {
     world.forget(&*authorizer.node);
     assert!(!may(&authorizer, "get", "secrets", "ns", "volume"));
     assert!(!may(&authorizer, "get", "persistentvolumes", "", "pv"));
+}
+
+#[test]
+fn what_a_pod_refers_to_is_looked_up_again_when_its_spec_has_changed() {
+    let rows = rows::rows();
+    let row = rows.iter().find(|row| row.plural == "pods").unwrap();
+    let version = |generation: i64, secret: &str| {
+        let debugger = json!({"name": "d", "envFrom": [{"secretRef": {"name": secret}}]});
+        let mut pod = pod("n1", "one", json!({"ephemeralContainers": [debugger]}));
+        pod["metadata"]["generation"] = generation.into();
+        Draft::of(row, &pod).at(ObjectKey::new("ns", "one"), Revision(1))
+    };
+    let authorizer = World::new([]).authorizer();
+    let node = &authorizer.node;
+    let reaches = |secret: &str| may(&authorizer, "get", "secrets", "ns", secret);
+    let (first, second, third) = (version(1, "a"), version(2, "b"), version(3, "c"));
+    node.observe(row, None, Some(&first));
+    assert_eq!((reaches("a"), reaches("b")), (true, false));
+    node.observe(row, Some(&first), Some(&second));
+    node.observe(row, Some(&second), Some(&third));
+    assert_eq!((reaches("a"), reaches("b"), reaches("c")), (false, false, true));
+    node.observe(row, Some(&third), Some(&first));
+    node.observe(row, Some(&first), None);
+    assert_eq!((reaches("a"), reaches("c")), (false, false), "gone before anybody asked");
 }
 
 #[test]
