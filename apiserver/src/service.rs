@@ -61,6 +61,12 @@ impl ApiServer {
         ApiServer { core }
     }
 
+    /// The group-versions that are served.
+    pub fn group_versions(&self) -> Vec<(String, String)> {
+        let all = self.core.registry.group_versions().into_iter();
+        all.map(|(group, version)| (group.to_owned(), version.to_owned())).collect()
+    }
+
     /// The service as a component of this process sees it: authenticated as `user`, authorized and admitted like all.
     pub fn service_as(&self, user: UserInfo) -> Service {
         Service { core: self.core.clone(), identity: Identity::Own(Arc::new(user)) }
@@ -160,6 +166,9 @@ async fn operate(
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
+    if row.verbs == Verbs::ReadOnly && !matches!(info.verb, "get" | "list") {
+        return Err(Status::method_not_allowed());
+    }
     let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);

@@ -65,6 +65,7 @@ pub async fn create_object(
         }
         object = call.check_admitted(Operation::Create, object, None, options.dry_run)?;
         warnings.extend(row.strategy.warnings(&object));
+        warnings.extend(row.idle_warning().into_iter().collect());
         let key = call.key(object.name());
         if options.dry_run {
             if call.table.get(&key).is_some() {

@@ -43,6 +43,10 @@ enum Outcome {
 pub async fn delete(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::of(call.query, body.delete_options()?.as_ref())?;
     call.server.fresh().await?;
+    if let Some(why) = call.row.strategy.forbids_delete(&call.info().name) {
+        let (row, name) = (call.row, &call.info().name);
+        return Err(Status::forbidden(&row.group, &row.plural, name, why));
+    }
     let now = call.now().as_second();
     match delete_object(call, &call.info().name, &options).await? {
         Outcome::Waiting(object) => Ok(answer::object(200, call.format, call.row, &object, now)),
@@ -120,6 +124,13 @@ fn check_preconditions(
     name: &str,
     options: &DeleteOptions,
 ) -> Result<(), Status> {
+    if let Some(uid) = &options.uid
+        && uid != stored.uid()
+        && row.kind == "Namespace"
+    {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", stored.uid());
+        return Err(Status::conflict("", "namespaces", name, &why));
+    }
     if let Some(uid) = &options.uid
         && uid != stored.uid()
     {

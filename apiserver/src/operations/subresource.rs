@@ -101,7 +101,11 @@ fn kind(group: &'static str, version: &'static str, kind: &'static str) -> Resul
 
 /// The Scale of an object.
 fn scale_of(object: &Value) -> Value {
-    let selector = api::selector::Selector::from_json(&object["spec"]["selector"]).map(|selector| selector.to_string());
+    let labels = &object["spec"]["selector"];
+    // A ReplicationController's selector is a plain map.
+    let selector =
+        if object.kind() == "ReplicationController" { json!({"matchLabels": labels}) } else { labels.clone() };
+    let selector = api::selector::Selector::from_json(&selector).map(|selector| selector.to_string());
     let metadata = json!({
         "name": object.name(), "namespace": object.namespace(), "uid": object.uid(),
         "resourceVersion": object.resource_version(), "creationTimestamp": object.meta_str("creationTimestamp"),
@@ -155,6 +159,12 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
             Sent::Scale(scale) => scale.clone(),
         };
         let given = scale.name();
+        if given.is_empty() {
+            let name = &call.info().name;
+            let message =
+                format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+            return Err(Status::bad_request(message));
+        }
         if given != call.info().name {
             let message =
                 format!("the name of the object ({given}) does not match the name on the URL ({})", call.info().name);
@@ -166,6 +176,9 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
             object.metadata_mut().insert("resourceVersion".into(), version.into());
         } else {
             object.metadata_mut().remove("resourceVersion");
+        }
+        if !scale.uid().is_empty() && !patches {
+            object.metadata_mut().insert("uid".into(), scale.uid().into());
         }
         object["spec"]["replicas"] = scale["spec"]["replicas"].as_i64().unwrap_or_default().into();
         Ok(object)

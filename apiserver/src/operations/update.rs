@@ -91,12 +91,6 @@ pub async fn change(
         };
         let expected = object.resource_version().to_owned();
         let unconditional = expected.is_empty() || expected == "0";
-        if unconditional && !row.unconditional_update && call.info().verb == "update" {
-            let field = Field::root(&object);
-            let error =
-                field.child("metadata").child("resourceVersion").invalid_value(0, "must be specified for an update");
-            return Err(Status::invalid(&row.group, &row.kind, &name, &[error]));
-        }
         if !unconditional && expected != current.revision.to_string() {
             if expected.parse::<u64>().is_err() {
                 let message = format!("strconv.ParseUint: parsing {expected:?}: invalid syntax");
@@ -105,6 +99,12 @@ pub async fn change(
             return Err(Status::modified(&row.group, &row.plural, &name));
         }
         let mut object = prepare(call, object, &stored, &name, options)?;
+        if unconditional && !row.unconditional_update && call.info().verb == "update" {
+            let field = Field::root(&object);
+            let error =
+                field.child("metadata").child("resourceVersion").invalid_value(0, "must be specified for an update");
+            return Err(Status::invalid(&row.group, &row.plural, &name, &[error]));
+        }
         let allocation = allocation::for_write(call.server, row, &mut object, Some(&stored), fastrand::u64(..))?;
         check(call, &object, &stored, &name)?;
         let object = call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?;
@@ -164,7 +164,7 @@ fn prepare(
         Some(subresource) => row.strategy.prepare_for_subresource(subresource, object, stored),
     };
     prepare(&mut object);
-    metadata::bump_generation(row, &mut object, stored);
+    metadata::bump_generation(row, call.subresource, &mut object, stored);
     let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
     row.strategy.defaults(&mut object);
     Ok(object)

@@ -6,10 +6,14 @@
 pub mod access;
 pub mod ages;
 pub mod core;
+pub mod devices;
+pub mod extension;
 pub mod networking;
 pub mod nodes;
 pub mod pods;
 pub mod storage;
+#[cfg(test)]
+mod tests;
 pub mod workloads;
 
 use serde_json::{Value, json};

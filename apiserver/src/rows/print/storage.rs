@@ -159,6 +159,17 @@ pub const CSI_NODES: Table = Table {
     cells: |object, now| vec![name_of(object), json!(items(object, "/spec/drivers").len()), ages::age(object, now)],
 };
 
+pub const VOLUME_ATTRIBUTES_CLASSES: Table = Table {
+    headings: &[name(), text("DriverName"), text("Age")],
+    cells: |object, now| {
+        let default =
+            text_or(object, "/metadata/annotations/volumeattributesclass.kubernetes.io~1is-default-class", "");
+        let name = text_or(object, "/metadata/name", "");
+        let shown = if default == "true" { format!("{name} (default)") } else { name.to_owned() };
+        vec![json!(shown), json!(text_or(object, "/driverName", "")), ages::age(object, now)]
+    },
+};
+
 pub const CSI_STORAGE_CAPACITIES: Table = Table {
     headings: &[name(), text("StorageClassName"), text("Capacity")],
     cells: |object, _| {
