@@ -198,6 +198,11 @@ impl Subresource {
         }
     }
 
+    /// Whether somebody else answers it, in a form of its own.
+    pub fn is_answered_elsewhere(self) -> bool {
+        self.is_answered_by_kubelet() || self == Subresource::Proxy
+    }
+
     /// Whether the kubelet of the pod's node answers it, not the object that is stored.
     pub fn is_answered_by_kubelet(self) -> bool {
         matches!(self, Subresource::Log | Subresource::Exec | Subresource::Attach | Subresource::PortForward)

@@ -50,6 +50,7 @@ pub(crate) mod validation;
 pub(crate) mod webhooks;
 
 use api::field::{Field, FieldError};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{attributes::UserInfo, row::Subresource};
@@ -76,6 +77,9 @@ pub trait Strategy: Send + Sync {
     fn prepare_for_subresource(&self, _subresource: Subresource, object: &mut Value, current: &Value) {
         keep_all_but(object, current, &["status", "metadata"]);
     }
+
+    /// Writes the times into a changed object that the server gives.
+    fn stamp(&self, _object: &mut Value, _current: &Value, _now: Timestamp) {}
 
     /// The mistakes of a new object, in upstream's order. `metadata` is checked by the path.
     fn validate(&self, _object: &Field<'_>) -> Vec<FieldError> {

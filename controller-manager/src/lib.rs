@@ -5,7 +5,7 @@
 //!
 //! Upstream: cmd/kube-controller-manager, pkg/controller
 //! Left out: the controllers that a one-node application does not touch yet: StatefulSet, DaemonSet, Job, CronJob,
-//! autoscaling, disruption, quota, certificates, TTL.
+//! autoscaling, disruption, certificates, TTL.
 
 pub mod actions;
 pub mod config;
@@ -26,6 +26,7 @@ pub mod pod_gc;
 mod pods;
 pub mod provisioner;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 pub mod service_account_clients;
@@ -120,6 +121,7 @@ async fn control(
     all.start(volume_protection::ClaimProtection::new(informers));
     all.start(volume_protection::VolumeProtection::new(informers));
     all.start(load_balancer::LoadBalancers::new(informers));
+    all.start(resource_quota::ResourceQuotas::new(informers, kinds.clone()));
     all.running.spawn(async move { kinds.keep(shutdown).await });
     while let Some(ended) = all.running.join_next().await {
         ended.context("a controller ended")?;

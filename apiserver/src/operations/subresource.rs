@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST), pkg/registry/core/serviceaccount/storage/token.go,
 //!   pkg/registry/apps/deployment/storage/storage.go (ScaleREST)
-//! Left out: eviction, proxy.
+//! Left out: nothing; eviction and proxy have files of their own.
 
 use api::{decode::Target, object::Object as _, status::Status};
 use axum::body::Body;

@@ -23,6 +23,7 @@ use crate::{
     allocation, answer,
     body::{self, Warnings},
     object::{Draft, Object},
+    quota,
     row::Subresource,
 };
 
@@ -113,6 +114,7 @@ pub async fn change(
         if draft.stored == current.stored() && allocation.txn.ops.is_empty() {
             return Ok(call.in_this_form(&current));
         }
+        let mut charge = quota::charge(call, Operation::Update, &object, Some(&stored), options.dry_run).await?;
         if options.dry_run {
             return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), current.revision))));
         }
@@ -122,7 +124,9 @@ pub async fn change(
             false => Change::Update(draft.clone(), current.revision),
         };
         let more = if finished { allocation::release(call.server, row, &stored) } else { allocation.txn };
-        match write(call, &current.key, change, more).await {
+        let written = write(call, &current.key, change, charge.onto(more)).await;
+        charge.settle(call, &written).await;
+        match written {
             Ok(written) if finished => {
                 return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), written.revision))));
             }
@@ -164,6 +168,7 @@ fn prepare(
         Some(subresource) => row.strategy.prepare_for_subresource(subresource, object, stored),
     };
     prepare(&mut object);
+    row.strategy.stamp(&mut object, stored, call.now());
     metadata::bump_generation(row, call.subresource, &mut object, stored);
     let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
     row.strategy.defaults(&mut object);
