@@ -18,6 +18,7 @@ pub mod discovery;
 mod event_budget;
 pub mod flags;
 pub mod kubelet_client;
+mod leadership;
 pub mod memory;
 pub mod metrics;
 pub mod object;

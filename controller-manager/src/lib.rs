@@ -42,7 +42,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use client::election::{self, Candidate};
-use client::{ClientSource, Controller, Informers, Runner};
+use client::{ClientSource, Controller, Informers, Runner, Term};
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -72,7 +72,10 @@ pub async fn run(
     }
     let candidate = Candidate::new("kube-controller-manager", &identity());
     let mut ended = Ok(());
-    let work = |stop| async { ended = control(&config, root_ca, client.clone(), clients, stop).await };
+    let work = |stop, term: Term| {
+        let clients = term.fenced_source(clients);
+        async { ended = control(&config, root_ca, client.clone(), clients, stop).await }
+    };
     election::lead(client.clone(), candidate, shutdown, work).await?;
     ended
 }

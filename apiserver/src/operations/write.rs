@@ -12,7 +12,7 @@ use store::{Compare, Op, Revision, StoreError, Txn};
 
 use super::call::Call;
 use crate::{
-    capacity,
+    capacity, leadership,
     memory::{OBJECTS, store_key},
     object::{Draft, Object, ObjectKey},
     row::Row,
@@ -71,6 +71,10 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change, more: Txn) 
     let is_event = row.group.is_empty() && row.plural == "events";
     let ttl = is_event.then_some(call.server.event_ttl);
     compares.insert(0, compare);
+    compares.extend(leadership::demand(call.server, call.headers).map_err(WriteError::Failed)?);
+    if row.plural == "leases" {
+        ops.extend(leadership::end(row, call.table.get(key).as_deref(), stored.as_deref()));
+    }
     let op = match &stored {
         Some(value) => Op::Put { key: store_key.clone(), value: value.clone(), ttl },
         None => Op::Delete { key: store_key.clone() },
