@@ -257,6 +257,7 @@ fn review(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status
     if call.info().verb != "create" {
         return Err(Status::method_not_allowed());
     }
+    call.format.is_of_objects()?;
     let mut warnings = body::Warnings::default();
     let sent = body::object(call, &body, operations::options::FieldValidation::Warn, &mut warnings)?;
     let (core, user) = (call.server, call.user());
