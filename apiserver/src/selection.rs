@@ -36,7 +36,13 @@ impl Selection {
             None => fields,
             Some(other) => fields.renamed(|field| (other.stored_label)(field).unwrap_or(field)),
         };
-        Ok(Selection { labels, fields, namespace: info.namespace.clone() })
+        // The path may name the object too: /api/v1/watch/namespaces/default.
+        let fields = if info.name.is_empty() { fields } else { fields.and("metadata.name", &info.name) };
+        let namespace = match row.scope {
+            crate::row::Scope::Cluster => String::new(),
+            crate::row::Scope::Namespaced => info.namespace.clone(),
+        };
+        Ok(Selection { labels, fields, namespace })
     }
 
     /// Whether the object, one of the stored `row`, is selected.

@@ -168,3 +168,47 @@ async fn a_limit_range_without_a_name_gets_one() {
     assert_eq!(code, 201, "{made}");
     assert_eq!(made["metadata"]["name"], made["metadata"]["uid"]);
 }
+
+#[tokio::test]
+async fn an_owner_that_is_named_twice_counts_once() {
+    let service = open().await;
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"});
+    let sent = json!({"metadata": {"name": "c", "ownerReferences": [owner, owner]}});
+    let (code, headers, made) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&sent)).await;
+    assert_eq!((code, &made["metadata"]["ownerReferences"]), (201, &json!([owner])));
+    assert!(headers["warning"].to_str().unwrap().contains("duplicate UID(s) observed: u"));
+    let event = json!({"apiVersion": "v1", "kind": "Event", "name": "e", "uid": "u"});
+    let sent = json!({"metadata": {"name": "d", "ownerReferences": [event]}});
+    let (code, _, refused) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&sent)).await;
+    assert_eq!(code, 422);
+    assert!(refused["message"].as_str().unwrap().contains("/v1, Kind=Event is disallowed from being an owner"));
+}
+
+#[tokio::test]
+async fn addresses_of_a_service_come_with_its_first_address() {
+    let service = open().await;
+    let collection = "/api/v1/namespaces/default/services";
+    let sent = json!({"metadata": {"name": "s"}, "spec": {"clusterIPs": ["10.96.7.7"], "ports": [{"port": 80}]}});
+    let (code, _, refused) = send(&service, "POST", collection, Some(&sent)).await;
+    assert_eq!(code, 422);
+    let message = "Service \"s\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.7.7\"]: must be empty when \
+                   `clusterIP` is not specified";
+    assert_eq!(refused["message"], message);
+    let sent = json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "10.96.7.7", "ports": [{"port": 80}]}});
+    assert_eq!(send(&service, "POST", collection, Some(&sent)).await.0, 201);
+    let renamed = json!({"metadata": {"name": "s"}, "spec": {
+        "clusterIP": "10.96.7.7", "ports": [{"port": 80}], "type": "ExternalName", "externalName": "a.example"}});
+    let (code, _, changed) = send(&service, "PUT", &format!("{collection}/s"), Some(&renamed)).await;
+    assert_eq!((code, changed["spec"].get("clusterIP")), (200, None), "{changed}");
+}
+
+#[tokio::test]
+async fn a_dry_run_answers_in_the_version_of_the_request() {
+    let service = open().await;
+    let sent = json!({"metadata": {"name": "x"}, "spec": {
+        "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}});
+    let path = format!("/apis/autoscaling/v1/{AUTOSCALERS}?dryRun=All");
+    let (code, _, made) = send(&service, "POST", &path, Some(&sent)).await;
+    assert_eq!((code, &made["apiVersion"]), (201, &json!("autoscaling/v1")));
+    assert_eq!(made["spec"]["targetCPUUtilizationPercentage"], 80);
+}

@@ -56,6 +56,7 @@ pub async fn create_object(
     let mut allocations_left = ALLOCATION_ATTEMPTS;
     let mut object = sent;
     loop {
+        warnings.extend(metadata::drop_repeated_owners(&mut object).into_iter().collect());
         object = prepare(call, object, options)?;
         let Allocation { txn, .. } = allocation::for_write(call.server, row, &mut object, None, fastrand::u64(..))?;
         let root = Field::root(&object);
@@ -73,7 +74,7 @@ pub async fn create_object(
             if call.table.get(&key).is_some() {
                 return Err(Status::already_exists(&row.group, &row.plural, object.name()));
             }
-            return Ok(Arc::new(Draft::of(row, &object).at(key, Revision(0))));
+            return Ok(call.in_this_form(&Arc::new(Draft::of(row, &object).at(key, Revision(0)))));
         }
         let written = write(call, &key, Change::Create(Draft::of(row, &object)), charge.onto(txn)).await;
         charge.settle(call, &written).await;

@@ -80,7 +80,7 @@ pub async fn change(
     for _ in 0..CONFLICT_ATTEMPTS {
         let current = call.current().ok_or_else(|| call.not_found())?;
         let stored = current.value();
-        let object = match &call.row.stored_as {
+        let mut object = match &call.row.stored_as {
             None => desired(&stored)?,
             Some(other) => {
                 let mut shown = stored.clone();
@@ -90,6 +90,7 @@ pub async fn change(
                 object
             }
         };
+        warnings.extend(metadata::drop_repeated_owners(&mut object).into_iter().collect());
         let expected = object.resource_version().to_owned();
         let unconditional = expected.is_empty() || expected == "0";
         if !unconditional && expected != current.revision.to_string() {

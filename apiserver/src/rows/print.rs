@@ -47,6 +47,11 @@ pub const fn text(name: &'static str) -> Heading {
     Heading(name, Kind::Text, 0)
 }
 
+/// A column that names another object.
+pub const fn name_of_other(name: &'static str) -> Heading {
+    Heading(name, Kind::Name, 0)
+}
+
 pub const fn integer(name: &'static str) -> Heading {
     Heading(name, Kind::Integer, 0)
 }

@@ -53,7 +53,6 @@ impl Strategy for Autoscalers {
 fn rules(behavior: &mut Fields, direction: &str, policies: Value) {
     let rules = object_or_empty(behavior, direction);
     fill_text(rules, "selectPolicy", "Max");
-    if lacks(rules, "policies") {
-        rules.insert("policies".to_owned(), policies);
-    }
+    // A list that is there and empty is a mistake, and stays for validation to see.
+    fill(rules, "policies", policies);
 }

@@ -17,6 +17,10 @@ use super::{
 pub(crate) struct DeviceClasses;
 
 impl Strategy for DeviceClasses {
+    fn defaults(&self, object: &mut Value) {
+        spec(object);
+    }
+
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
     }

@@ -5,7 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{NONE, Table, UNSET, ages, boolean, integer, items, joined, name, name_of, text, text_or, wide};
+use super::{
+    NONE, Table, UNSET, ages, boolean, integer, items, joined, name, name_of, name_of_other, text, text_or, wide,
+};
 
 pub const PERSISTENT_VOLUMES: Table = Table {
     headings: &[
@@ -182,7 +184,7 @@ pub const CSI_STORAGE_CAPACITIES: Table = Table {
 };
 
 pub const VOLUME_ATTACHMENTS: Table = Table {
-    headings: &[name(), text("Attacher"), text("PV"), text("Node"), boolean("Attached"), text("Age")],
+    headings: &[name(), name_of_other("Attacher"), text("PV"), text("Node"), boolean("Attached"), text("Age")],
     cells: |object, now| {
         vec![
             name_of(object),
