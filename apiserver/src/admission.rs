@@ -1,11 +1,10 @@
 //! Whether a write fits the cluster: the third answer, after who and whether they may.
 //!
 //! Upstream: apiserver/pkg/admission, pkg/kubeapiserver/options/plugins.go
-//! Left out: webhooks, policies in CEL, PodSecurity; most plugins that upstream leaves off.
+//! Left out: LimitRanger, ResourceQuota, webhooks, policies in CEL, PodSecurity; plugins that upstream leaves off.
 //!
 //! Every write passes `admit`, which may change the object, and then, validated, `validate`, which may not. Plugins run
-//! in upstream's order, and are named as upstream's in `--enable-admission-plugins`. What ResourceQuota allows is charged
-//! in the object's own transaction: crate::quota does that, the name here only turns it on and off.
+//! in upstream's order, and are named as upstream's in `--enable-admission-plugins`.
 
 use std::fmt;
 
@@ -18,20 +17,12 @@ use crate::{
     objects::Objects,
 };
 
-mod certificates;
-mod claim_resize;
-mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
-mod extended_resource_toleration;
-mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod owner_references;
-mod plain;
-mod pod_topology_labels;
 mod priority;
-mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
@@ -138,28 +129,22 @@ const fn ours(name: &'static str, make: fn() -> Box<dyn Admission>) -> Listed {
     Listed { name, default: Default::On, make: Some(make) }
 }
 
-const fn optional(name: &'static str, make: fn() -> Box<dyn Admission>) -> Listed {
-    Listed { name, default: Default::Off, make: Some(make) }
-}
-
 const fn missing(name: &'static str) -> Listed {
     Listed { name, default: Default::Off, make: None }
 }
 
-const RESOURCE_QUOTA: &str = "ResourceQuota";
-
 /// All plugins in the order in which they run.
 const PLUGINS: &[Listed] = &[
-    optional("AlwaysAdmit", || Box::new(plain::AlwaysAdmit)),
+    missing("AlwaysAdmit"),
     missing("NamespaceAutoProvision"),
     ours("NamespaceLifecycle", || Box::new(namespace_lifecycle::NamespaceLifecycle)),
-    optional("NamespaceExists", || Box::new(plain::AlwaysAdmit)),
+    missing("NamespaceExists"),
     missing("LimitPodHardAntiAffinityTopology"),
-    ours("LimitRanger", || Box::new(limit_ranger::LimitRanger)),
+    missing("LimitRanger"),
     ours("ServiceAccount", || Box::new(service_account::ServiceAccount)),
     ours("NodeRestriction", || Box::new(node_restriction::NodeRestriction)),
     ours("TaintNodesByCondition", || Box::new(taint_nodes_by_condition::TaintNodesByCondition)),
-    optional("AlwaysPullImages", || Box::new(plain::AlwaysPullImages)),
+    missing("AlwaysPullImages"),
     missing("ImagePolicyWebhook"),
     missing("PodSecurity"),
     missing("PodNodeSelector"),
@@ -167,25 +152,25 @@ const PLUGINS: &[Listed] = &[
     ours("DefaultTolerationSeconds", || Box::new(default_toleration_seconds::DefaultTolerationSeconds)),
     missing("PodTolerationRestriction"),
     missing("EventRateLimit"),
-    optional("ExtendedResourceToleration", || Box::new(extended_resource_toleration::ExtendedResourceToleration)),
+    missing("ExtendedResourceToleration"),
     ours("DefaultStorageClass", || Box::new(default_storage_class::DefaultStorageClass)),
     ours("StorageObjectInUseProtection", || Box::new(storage_object_in_use::StorageObjectInUseProtection)),
     ours("OwnerReferencesPermissionEnforcement", || Box::new(owner_references::OwnerReferencesPermissionEnforcement)),
-    ours("PersistentVolumeClaimResize", || Box::new(claim_resize::PersistentVolumeClaimResize)),
-    ours("RuntimeClass", || Box::new(runtime_class::RuntimeClass)),
-    ours("CertificateApproval", || Box::new(certificates::CertificateApproval)),
-    ours("CertificateSigning", || Box::new(certificates::CertificateSigning)),
+    missing("PersistentVolumeClaimResize"),
+    missing("RuntimeClass"),
+    missing("CertificateApproval"),
+    missing("CertificateSigning"),
     missing("ClusterTrustBundleAttest"),
-    ours("CertificateSubjectRestriction", || Box::new(certificates::CertificateSubjectRestriction)),
-    ours("DefaultIngressClass", || Box::new(default_ingress_class::DefaultIngressClass)),
-    optional("DenyServiceExternalIPs", || Box::new(plain::DenyServiceExternalIps)),
-    ours("PodTopologyLabels", || Box::new(pod_topology_labels::PodTopologyLabels)),
+    missing("CertificateSubjectRestriction"),
+    missing("DefaultIngressClass"),
+    missing("DenyServiceExternalIPs"),
+    missing("PodTopologyLabels"),
     missing("MutatingAdmissionPolicy"),
     missing("MutatingAdmissionWebhook"),
     missing("ValidatingAdmissionPolicy"),
     missing("ValidatingAdmissionWebhook"),
-    ours(RESOURCE_QUOTA, || Box::new(plain::AlwaysAdmit)),
-    optional("AlwaysDeny", || Box::new(plain::AlwaysDeny)),
+    missing("ResourceQuota"),
+    missing("AlwaysDeny"),
 ];
 
 /// The plugins of one server, in order.
@@ -193,8 +178,6 @@ pub struct Chain {
     plugins: Vec<Box<dyn Admission>>,
     /// What the administrator should know: plugins asked for that skiff does not have.
     pub warnings: Vec<String>,
-    /// Whether writes are charged to the quotas of their namespaces.
-    pub charges_quotas: bool,
 }
 
 impl Chain {
@@ -222,8 +205,7 @@ impl Chain {
                 _ => {}
             }
         }
-        let charges_quotas = !disabled.iter().any(|name| name == RESOURCE_QUOTA);
-        Ok(Chain { plugins, warnings, charges_quotas })
+        Ok(Chain { plugins, warnings })
     }
 
     /// Runs the changing half of every plugin.

@@ -10,7 +10,7 @@ use api::{
 
 use crate::{attributes::RequestInfo, memory::table::Scope, object::Object, object::ObjectKey, row::Row};
 
-/// Label and field selector of a request, checked against the row; fields are named as the stored row names them.
+/// Label and field selector of a request, checked against the row.
 pub struct Selection {
     labels: Selector,
     fields: FieldSelector,
@@ -32,20 +32,10 @@ impl Selection {
                 return Err(unknown_field(row, &wanted.field));
             }
         }
-        let fields = match &row.stored_as {
-            None => fields,
-            Some(other) => fields.renamed(|field| (other.stored_label)(field).unwrap_or(field)),
-        };
-        // The path may name the object too: /api/v1/watch/namespaces/default.
-        let fields = if info.name.is_empty() { fields } else { fields.and("metadata.name", &info.name) };
-        let namespace = match row.scope {
-            crate::row::Scope::Cluster => String::new(),
-            crate::row::Scope::Namespaced => info.namespace.clone(),
-        };
-        Ok(Selection { labels, fields, namespace })
+        Ok(Selection { labels, fields, namespace: info.namespace.clone() })
     }
 
-    /// Whether the object, one of the stored `row`, is selected.
+    /// Whether the object is selected.
     pub fn matches(&self, row: &Row, object: &Object) -> bool {
         (self.namespace.is_empty() || *object.key.namespace == *self.namespace)
             && (self.labels.is_everything() || self.labels.matches(|key| object.meta.label(key)))

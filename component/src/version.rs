@@ -17,6 +17,10 @@ pub const GIT_VERSION: &str = concat!("v1.35.0+skiff.", env!("CARGO_PKG_VERSION_
 pub struct Info {
     pub major: &'static str,
     pub minor: &'static str,
+    pub emulation_major: &'static str,
+    pub emulation_minor: &'static str,
+    pub min_compatibility_major: &'static str,
+    pub min_compatibility_minor: &'static str,
     pub git_version: &'static str,
     pub git_commit: &'static str,
     pub git_tree_state: &'static str,
@@ -31,6 +35,11 @@ pub fn info() -> Info {
     Info {
         major: MAJOR,
         minor: MINOR,
+        emulation_major: MAJOR,
+        emulation_minor: MINOR,
+        min_compatibility_major: MAJOR,
+        // Upstream's own default: one minor version back.
+        min_compatibility_minor: "34",
         git_version: GIT_VERSION,
         git_commit: option_env!("SKIFF_COMMIT").unwrap_or("unknown"),
         git_tree_state: "clean",

@@ -174,7 +174,7 @@ impl Worker {
             if failure.reason != "ErrImagePull" {
                 continue;
             }
-            let image = pod_spec::any_container(pod, name).and_then(|spec| spec.image.clone()).unwrap_or_default();
+            let image = pod_spec::container(pod, name).and_then(|spec| spec.image.as_deref()).unwrap_or_default();
             let back_off = format!("Back-off pulling image \"{image}\"");
             self.recorder.normal("BackOff", &back_off, Some(name));
             self.recorder.warning("Failed", "Error: ImagePullBackOff", Some(name));
@@ -346,13 +346,13 @@ fn keep_times(status: &mut PodStatus, reported: &PodStatus) {
     }
 }
 
-/// The status as a patch: what is absent now is removed, and the list of addresses is replaced as a whole.
+/// The status as a patch: what is absent now is removed, from conditions too, and the list of addresses is replaced as
+/// a whole.
 fn patch(status: &PodStatus) -> serde_json::Value {
     let mut patch = serde_json::to_value(status).unwrap_or_default();
-    for field in ["reason", "message"] {
-        if patch.get(field).is_none() {
-            patch[field] = serde_json::Value::Null;
-        }
+    remove_what_is_absent(&mut patch);
+    for condition in patch["conditions"].as_array_mut().into_iter().flatten() {
+        remove_what_is_absent(condition);
     }
     for field in ["podIPs", "hostIPs"] {
         if let Some(list) = patch.get_mut(field).and_then(|list| list.as_array_mut()) {
@@ -360,6 +360,14 @@ fn patch(status: &PodStatus) -> serde_json::Value {
         }
     }
     patch
+}
+
+fn remove_what_is_absent(patch: &mut serde_json::Value) {
+    for field in ["reason", "message"] {
+        if patch.get(field).is_none() {
+            patch[field] = serde_json::Value::Null;
+        }
+    }
 }
 
 /// The last word: nothing of this pod is left on the node.
@@ -373,5 +381,20 @@ async fn forget(client: &kube::Client, pod: &Pod) -> Result<(), String> {
         // Gone already, or another pod of this name is there.
         Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::PodCondition;
+
+    use super::*;
+
+    #[test]
+    fn a_condition_that_came_true_gives_no_reason_any_more() {
+        let ready = PodCondition { type_: "Ready".into(), status: "True".into(), ..Default::default() };
+        let patch = patch(&PodStatus { conditions: Some(vec![ready]), ..Default::default() });
+        let condition = json!({ "type": "Ready", "status": "True", "reason": null, "message": null });
+        assert_eq!(patch["conditions"], json!([condition]));
     }
 }

@@ -18,18 +18,12 @@ pub(crate) struct PriorityClasses;
 impl Strategy for PriorityClasses {
     fn defaults(&self, object: &mut Value) {
         if let Some(fields) = object.as_object_mut() {
-            fill(fields, "value", 0);
             fill(fields, "preemptionPolicy", "PreemptLowerPriority");
         }
     }
 
     fn generation(&self) -> Generation {
-        Generation::Once
-    }
-
-    fn forbids_delete(&self, name: &str) -> Option<&'static str> {
-        let system = matches!(name, "system-cluster-critical" | "system-node-critical");
-        system.then_some("this is a system priority class and cannot be deleted")
+        Generation::OnSpecChange
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
