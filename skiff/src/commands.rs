@@ -5,7 +5,6 @@
 pub mod delete;
 pub mod doctor;
 pub mod down;
-pub mod image;
 pub mod kubeconfig;
 pub mod serve;
 pub mod status;

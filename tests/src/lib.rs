@@ -5,4 +5,5 @@
 pub mod application;
 pub mod history;
 pub mod rig;
+pub mod script;
 pub mod tagged;

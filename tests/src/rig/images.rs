@@ -10,10 +10,10 @@ use tar::{Builder, EntryType, Header};
 
 /// Debian's busybox, linked statically.
 const BUSYBOX: &str = "/bin/busybox";
-const COMMANDS: [&str; 34] = [
+const COMMANDS: [&str; 35] = [
     "awk", "cat", "chmod", "cp", "date", "df", "echo", "env", "false", "grep", "head", "hostname", "httpd", "id", "ip",
     "kill", "ln", "ls", "mkdir", "mount", "mv", "nc", "printf", "ps", "rm", "sh", "sleep", "stat", "touch", "true",
-    "tail", "test", "wc", "wget",
+    "tail", "tar", "test", "wc", "wget",
 ];
 
 /// One layer, and what the image says about how it is run.
