@@ -37,9 +37,10 @@ pub fn canonical_seconds(text: &str) -> Option<String> {
     parse(text).map(to_seconds)
 }
 
-/// The text again as the API writes a MicroTime. None when it is not RFC 3339.
+/// The text again as the API writes a MicroTime. None when it is not RFC 3339 with six digits of a second.
 pub fn canonical_micros(text: &str) -> Option<String> {
-    parse(text).map(to_micros)
+    let digits = text.get(19..)?.strip_prefix('.')?.bytes().take_while(u8::is_ascii_digit).count();
+    if digits == 6 { parse(text).map(to_micros) } else { None }
 }
 
 #[cfg(test)]

@@ -1,10 +1,11 @@
 //! Whether a write fits the cluster: the third answer, after who and whether they may.
 //!
 //! Upstream: apiserver/pkg/admission, pkg/kubeapiserver/options/plugins.go
-//! Left out: LimitRanger, ResourceQuota, webhooks, policies in CEL, PodSecurity; plugins that upstream leaves off.
+//! Left out: webhooks, policies in CEL, PodSecurity; most plugins that upstream leaves off.
 //!
 //! Every write passes `admit`, which may change the object, and then, validated, `validate`, which may not. Plugins run
-//! in upstream's order, and are named as upstream's in `--enable-admission-plugins`.
+//! in upstream's order, and are named as upstream's in `--enable-admission-plugins`. What ResourceQuota allows is charged
+//! in the object's own transaction: crate::quota does that, the name here only turns it on and off.
 
 use std::fmt;
 
@@ -17,12 +18,20 @@ use crate::{
     objects::Objects,
 };
 
+mod certificates;
+mod claim_resize;
+mod default_ingress_class;
 mod default_storage_class;
 mod default_toleration_seconds;
+mod extended_resource_toleration;
+mod limit_ranger;
 mod namespace_lifecycle;
 mod node_restriction;
 mod owner_references;
+mod plain;
+mod pod_topology_labels;
 mod priority;
+mod runtime_class;
 mod service_account;
 mod storage_object_in_use;
 mod taint_nodes_by_condition;
@@ -129,22 +138,28 @@ const fn ours(name: &'static str, make: fn() -> Box<dyn Admission>) -> Listed {
     Listed { name, default: Default::On, make: Some(make) }
 }
 
+const fn optional(name: &'static str, make: fn() -> Box<dyn Admission>) -> Listed {
+    Listed { name, default: Default::Off, make: Some(make) }
+}
+
 const fn missing(name: &'static str) -> Listed {
     Listed { name, default: Default::Off, make: None }
 }
 
+const RESOURCE_QUOTA: &str = "ResourceQuota";
+
 /// All plugins in the order in which they run.
 const PLUGINS: &[Listed] = &[
-    missing("AlwaysAdmit"),
+    optional("AlwaysAdmit", || Box::new(plain::AlwaysAdmit)),
     missing("NamespaceAutoProvision"),
     ours("NamespaceLifecycle", || Box::new(namespace_lifecycle::NamespaceLifecycle)),
-    missing("NamespaceExists"),
+    optional("NamespaceExists", || Box::new(plain::AlwaysAdmit)),
     missing("LimitPodHardAntiAffinityTopology"),
-    missing("LimitRanger"),
+    ours("LimitRanger", || Box::new(limit_ranger::LimitRanger)),
     ours("ServiceAccount", || Box::new(service_account::ServiceAccount)),
     ours("NodeRestriction", || Box::new(node_restriction::NodeRestriction)),
     ours("TaintNodesByCondition", || Box::new(taint_nodes_by_condition::TaintNodesByCondition)),
-    missing("AlwaysPullImages"),
+    optional("AlwaysPullImages", || Box::new(plain::AlwaysPullImages)),
     missing("ImagePolicyWebhook"),
     missing("PodSecurity"),
     missing("PodNodeSelector"),
@@ -152,25 +167,25 @@ const PLUGINS: &[Listed] = &[
     ours("DefaultTolerationSeconds", || Box::new(default_toleration_seconds::DefaultTolerationSeconds)),
     missing("PodTolerationRestriction"),
     missing("EventRateLimit"),
-    missing("ExtendedResourceToleration"),
+    optional("ExtendedResourceToleration", || Box::new(extended_resource_toleration::ExtendedResourceToleration)),
     ours("DefaultStorageClass", || Box::new(default_storage_class::DefaultStorageClass)),
     ours("StorageObjectInUseProtection", || Box::new(storage_object_in_use::StorageObjectInUseProtection)),
     ours("OwnerReferencesPermissionEnforcement", || Box::new(owner_references::OwnerReferencesPermissionEnforcement)),
-    missing("PersistentVolumeClaimResize"),
-    missing("RuntimeClass"),
-    missing("CertificateApproval"),
-    missing("CertificateSigning"),
+    ours("PersistentVolumeClaimResize", || Box::new(claim_resize::PersistentVolumeClaimResize)),
+    ours("RuntimeClass", || Box::new(runtime_class::RuntimeClass)),
+    ours("CertificateApproval", || Box::new(certificates::CertificateApproval)),
+    ours("CertificateSigning", || Box::new(certificates::CertificateSigning)),
     missing("ClusterTrustBundleAttest"),
-    missing("CertificateSubjectRestriction"),
-    missing("DefaultIngressClass"),
-    missing("DenyServiceExternalIPs"),
-    missing("PodTopologyLabels"),
+    ours("CertificateSubjectRestriction", || Box::new(certificates::CertificateSubjectRestriction)),
+    ours("DefaultIngressClass", || Box::new(default_ingress_class::DefaultIngressClass)),
+    optional("DenyServiceExternalIPs", || Box::new(plain::DenyServiceExternalIps)),
+    ours("PodTopologyLabels", || Box::new(pod_topology_labels::PodTopologyLabels)),
     missing("MutatingAdmissionPolicy"),
     missing("MutatingAdmissionWebhook"),
     missing("ValidatingAdmissionPolicy"),
     missing("ValidatingAdmissionWebhook"),
-    missing("ResourceQuota"),
-    missing("AlwaysDeny"),
+    ours(RESOURCE_QUOTA, || Box::new(plain::AlwaysAdmit)),
+    optional("AlwaysDeny", || Box::new(plain::AlwaysDeny)),
 ];
 
 /// The plugins of one server, in order.
@@ -178,6 +193,8 @@ pub struct Chain {
     plugins: Vec<Box<dyn Admission>>,
     /// What the administrator should know: plugins asked for that skiff does not have.
     pub warnings: Vec<String>,
+    /// Whether writes are charged to the quotas of their namespaces.
+    pub charges_quotas: bool,
 }
 
 impl Chain {
@@ -205,7 +222,8 @@ impl Chain {
                 _ => {}
             }
         }
-        Ok(Chain { plugins, warnings })
+        let charges_quotas = !disabled.iter().any(|name| name == RESOURCE_QUOTA);
+        Ok(Chain { plugins, warnings, charges_quotas })
     }
 
     /// Runs the changing half of every plugin.

@@ -113,6 +113,13 @@ pub fn for_write(
     let held_ip = current.and_then(held_ip);
     let asked = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {
+        let listed = object["spec"]["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
+        if asked.is_empty() && held_ip.is_none() && listed {
+            let root = api::field::Field::root(object);
+            let spec = root.child("spec");
+            let error = spec.child("clusterIPs").invalid("must be empty when `clusterIP` is not specified");
+            return Err(Status::invalid("", "Service", object.name(), &[error]));
+        }
         if asked.is_empty() {
             let ip = held_ip.clone().unwrap_or_else(|| candidate_ip(core, random));
             object["spec"]["clusterIP"] = ip.as_str().into();

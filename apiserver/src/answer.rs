@@ -52,6 +52,14 @@ impl Format {
     /// Plain JSON.
     pub const JSON: Format = Format { shape: Shape::Object, yaml: false, pretty: false };
 
+    /// Checks that an object is asked for, where there are no tables.
+    ///
+    /// # Errors
+    /// 406 when it is not.
+    pub fn is_of_objects(self) -> Result<(), Status> {
+        if self.shape == Shape::Object { Ok(()) } else { Err(Status::not_acceptable(&MEDIA_TYPES)) }
+    }
+
     /// Picks the first acceptable form that the Accept header names, best quality first.
     ///
     /// # Errors

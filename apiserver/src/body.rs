@@ -50,6 +50,18 @@ impl Request {
         &self.media_type
     }
 
+    /// The apiVersion that the body says it has, where it can be read.
+    pub fn api_version(&self) -> Option<String> {
+        if self.media_type == PROTOBUF {
+            return api::protobuf::envelope(&self.bytes).ok().map(|envelope| envelope.api_version.to_string());
+        }
+        let value: Value = match self.media_type.as_str() {
+            "application/yaml" => yaml(&self.bytes).ok()?,
+            _ => serde_json::from_slice(&self.bytes).ok()?,
+        };
+        value["apiVersion"].as_str().map(str::to_owned)
+    }
+
     /// The DeleteOptions of a delete's body; none when it is empty.
     ///
     /// # Errors

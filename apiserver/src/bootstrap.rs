@@ -1,18 +1,22 @@
 //! The objects that every cluster has: the system namespaces, the bootstrap roles and bindings, the system priority
-//! classes, and the Service `kubernetes` by which pods reach this API server.
+//! classes, the priority levels and flow schemas, an APIService for each built-in group-version, the ServiceCIDR
+//! `kubernetes`, and the Service `kubernetes` by which pods reach this API server.
 //!
 //! They are made through the server's own service, as `system:apiserver`: authorized and admitted like all others.
 //!
 //! Upstream: pkg/controlplane/controller/{systemnamespaces,kubernetesservice}, pkg/registry/rbac/rest,
-//!   pkg/registry/scheduling/rest, pkg/controlplane/reconcilers
+//!   pkg/registry/scheduling/rest, pkg/controlplane/reconcilers, pkg/controlplane/apiserver/aggregator.go,
+//!   pkg/controlplane/controller/defaultservicecidr
 //! Left out: several API servers behind one Service: the last one to start is its endpoint.
+
+mod flow_control;
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context;
 use serde_json::{Value, json};
 
-use crate::{attributes::UserInfo, authorization::bootstrap, service::ApiServer};
+use crate::{attributes::UserInfo, authorization::bootstrap, registry, service::ApiServer};
 
 /// What the objects depend on.
 pub struct Facts {
@@ -42,6 +46,14 @@ pub async fn ensure(server: &ApiServer, facts: &Facts) -> anyhow::Result<()> {
         });
         ensure_object(server, &own, "/apis/scheduling.k8s.io/v1/priorityclasses", &class, |_| None).await?;
     }
+    ensure_flow_control(server, &own).await?;
+    for (group, version) in server.group_versions() {
+        if let Some(priority) = registry::priority(&group, &version) {
+            let service = api_service(&group, &version, priority);
+            ensure_object(server, &own, API_SERVICES, &service, |_| None).await?;
+        }
+    }
+    ensure_range(server, &own, facts.service_range).await?;
     if let Some(address) = facts.advertised {
         ensure_service(server, &own, facts.service_range, address).await?;
     }
@@ -60,6 +72,72 @@ const PRIORITY_CLASSES: [(&str, i64, &str); 2] = [
         "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
     ),
 ];
+
+const API_SERVICES: &str = "/apis/apiregistration.k8s.io/v1/apiservices";
+
+/// The APIService that says: this server answers for the group-version itself.
+fn api_service(group: &str, version: &str, (of_group, of_version): (i64, i64)) -> Value {
+    let mut spec = json!({"version": version, "groupPriorityMinimum": of_group, "versionPriority": of_version});
+    if !group.is_empty() {
+        spec["group"] = group.into();
+    }
+    json!({
+        "kind": "APIService", "apiVersion": "apiregistration.k8s.io/v1",
+        "metadata": {
+            "name": format!("{version}.{group}"), "labels": {"kube-aggregator.kubernetes.io/automanaged": "onstart"},
+        },
+        "spec": spec,
+    })
+}
+
+async fn ensure_flow_control(server: &ApiServer, user: &UserInfo) -> anyhow::Result<()> {
+    let base = "/apis/flowcontrol.apiserver.k8s.io/v1";
+    for level in flow_control::priority_levels() {
+        ensure_object(server, user, &format!("{base}/prioritylevelconfigurations"), &level, |_| None).await?;
+    }
+    let collection = format!("{base}/flowschemas");
+    for schema in flow_control::flow_schemas() {
+        ensure_object(server, user, &collection, &schema, |_| None).await?;
+        let status = flow_control::found_status(&schema, &api::time::to_seconds(jiff::Timestamp::now()));
+        ensure_conditions(server, user, &collection, &schema, status).await?;
+    }
+    Ok(())
+}
+
+/// The ServiceCIDR `kubernetes`: the range of the command line.
+async fn ensure_range(server: &ApiServer, user: &UserInfo, range: ipnet::Ipv4Net) -> anyhow::Result<()> {
+    let collection = "/apis/networking.k8s.io/v1/servicecidrs";
+    let object = json!({
+        "kind": "ServiceCIDR", "apiVersion": "networking.k8s.io/v1", "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": [range.trunc().to_string()]},
+    });
+    ensure_object(server, user, collection, &object, |_| None).await?;
+    let ready = json!({
+        "type": "Ready", "status": "True", "lastTransitionTime": api::time::to_seconds(jiff::Timestamp::now()),
+        "reason": "", "message": "Kubernetes Service CIDR is ready",
+    });
+    ensure_conditions(server, user, collection, &object, json!({"conditions": [ready]})).await
+}
+
+/// Writes the status of an object that has no conditions yet.
+async fn ensure_conditions(
+    server: &ApiServer,
+    user: &UserInfo,
+    collection: &str,
+    object: &Value,
+    status: Value,
+) -> anyhow::Result<()> {
+    let path = format!("{collection}/{}", object["metadata"]["name"].as_str().unwrap_or_default());
+    let (_, mut existing) = send(server, user, http::Method::GET, &path, None).await?;
+    if existing.pointer("/status/conditions").is_some_and(|conditions| !conditions.is_null()) {
+        return Ok(());
+    }
+    existing["status"] = status;
+    let (code, answer) = send(server, user, http::Method::PUT, &format!("{path}/status"), Some(&existing)).await?;
+    // 409: another API server was quicker.
+    anyhow::ensure!(code < 300 || code == 409, "bootstrap of {path}: {}", answer["message"]);
+    Ok(())
+}
 
 /// The Service `default/kubernetes` on the range's first address, with this server as its endpoint.
 async fn ensure_service(

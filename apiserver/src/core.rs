@@ -3,7 +3,7 @@
 //! Upstream: pkg/controlplane/instance.go, apiserver/pkg/server/config.go
 //! Left out: loopback clients; in-process clients are mounted on the service itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
 use store::{Revision, Store};
@@ -11,6 +11,7 @@ use store::{Revision, Store};
 use crate::{
     admission::Chain,
     allocation::Held,
+    audit::Audit,
     authentication::{Authenticator, service_account::TokenIssuer},
     authorization::Authorizer,
     discovery::Documents,
@@ -18,6 +19,7 @@ use crate::{
     memory::Memory,
     metrics::Metrics,
     operations::write::store_failure,
+    quota::Turns,
     registry::Registry,
 };
 
@@ -37,6 +39,12 @@ pub struct Core {
     /// Discovery and OpenAPI, as far as they were asked for.
     pub documents: Documents,
     pub metrics: Metrics,
+    /// Who charges the quotas of a namespace now.
+    pub quota_turns: Turns,
+    /// Who asked for what, written down when there is a policy and a place for it.
+    pub audit: Option<Audit>,
+    /// How long an Event is kept after its last write.
+    pub event_ttl: Duration,
 }
 
 impl Core {

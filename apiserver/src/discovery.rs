@@ -10,6 +10,8 @@ mod document;
 mod health;
 mod legacy;
 mod openapi;
+#[cfg(test)]
+mod tests;
 
 use api::status::Status;
 use axum::body::Body;
@@ -23,7 +25,7 @@ use crate::{
     answer::{self, Format},
     attributes::RequestInfo,
     core::Core,
-    row::{Subresource, Verbs},
+    row::{Row, Subresource, Verbs},
 };
 
 /// Answers a request for something that is not a resource.
@@ -36,13 +38,14 @@ pub async fn answer(
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<Response<Body>, Status> {
-    if info.verb != "get" {
+    let segments: Vec<&str> = info.path.trim_start_matches('/').trim_end_matches('/').split('/').collect();
+    // The health checks answer whatever the method is.
+    if info.verb != "get" && !matches!(segments[0], "livez" | "readyz" | "healthz") {
         return Err(Status::method_not_allowed());
     }
-    let segments: Vec<&str> = info.path.trim_start_matches('/').trim_end_matches('/').split('/').collect();
     match segments.as_slice() {
         ["livez" | "readyz" | "healthz", ..] => Ok(health::answer(core, &segments, query).await),
-        ["metrics"] => Ok(core.metrics.answer()),
+        ["metrics"] => Ok(core.metrics.answer(&core.memory)),
         ["openapi", rest @ ..] => openapi::answer(core, rest, query, headers),
         ["api"] | ["apis"] if aggregated::wanted(headers).is_some() => Ok(aggregated::answer(core, &segments, headers)),
         [""] => Ok(paths(core, 200)),
@@ -90,11 +93,12 @@ fn verbs(verbs: Verbs) -> &'static [&'static str] {
         Verbs::All => &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
         Verbs::NoDeleteCollection => &["create", "delete", "get", "list", "patch", "update", "watch"],
         Verbs::CreateOnly => &["create"],
+        Verbs::ReadOnly => &["get", "list"],
     }
 }
 
 /// What a subresource speaks: group, version and kind where they are not those of its row; and its verbs.
-fn subresource(subresource: Subresource) -> (Option<[&'static str; 3]>, &'static [&'static str]) {
+fn subresource(row: &Row, subresource: Subresource) -> (Option<[&'static str; 3]>, &'static [&'static str]) {
     const CONNECT: &[&str] = &["create", "get"];
     const CHANGE: &[&str] = &["get", "patch", "update"];
     match subresource {
@@ -106,7 +110,14 @@ fn subresource(subresource: Subresource) -> (Option<[&'static str; 3]>, &'static
         Subresource::Exec => (Some(["", "v1", "PodExecOptions"]), CONNECT),
         Subresource::Attach => (Some(["", "v1", "PodAttachOptions"]), CONNECT),
         Subresource::PortForward => (Some(["", "v1", "PodPortForwardOptions"]), CONNECT),
-        Subresource::Proxy => (Some(["", "v1", "PodProxyOptions"]), &["create", "delete", "get", "patch", "update"]),
+        Subresource::Proxy => {
+            let options = match &*row.kind {
+                "Node" => "NodeProxyOptions",
+                "Service" => "ServiceProxyOptions",
+                _ => "PodProxyOptions",
+            };
+            (Some(["", "v1", options]), &["create", "delete", "get", "patch", "update"])
+        }
         Subresource::Finalize => (None, &["update"]),
         Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize | Subresource::Approval => {
             (None, CHANGE)

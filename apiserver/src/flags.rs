@@ -15,6 +15,7 @@ use store::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    audit::{Audit, Log, Policy, Rotation},
     authentication::{
         keys::{PublicKey, SigningKey},
         service_account::TokenIssuer,
@@ -90,6 +91,24 @@ pub struct Flags {
     /// The authority that signs the kubelets' serving certificates.
     #[arg(long)]
     kubelet_certificate_authority: Option<PathBuf>,
+    /// How long an Event is kept after its last write.
+    #[arg(long, default_value = "1h0m0s", value_parser = component::flags::duration)]
+    event_ttl: Duration,
+    /// Who asked for what is written here, a line each, as the policy says; `-` is standard output.
+    #[arg(long)]
+    audit_log_path: Option<PathBuf>,
+    /// The audit.k8s.io/v1 Policy; without one nothing is written.
+    #[arg(long)]
+    audit_policy_file: Option<PathBuf>,
+    /// Megabytes after which the audit log is put aside; with 0 it is 100.
+    #[arg(long, default_value_t = 0)]
+    audit_log_maxsize: u64,
+    /// Days for which audit logs put aside are kept; with 0 for ever.
+    #[arg(long, default_value_t = 0)]
+    audit_log_maxage: u64,
+    /// How many audit logs put aside are kept; with 0 all.
+    #[arg(long, default_value_t = 0)]
+    audit_log_maxbackup: usize,
     #[command(flatten)]
     pub log: component::logging::LogFlags,
 }
@@ -189,6 +208,29 @@ fn config(flags: &Flags) -> anyhow::Result<server::Config> {
         verification_keys,
         issuer,
         kubelets: kubelets.transpose()?,
+        audit: audit(flags)?,
+        event_ttl: flags.event_ttl,
         compaction_interval: flags.etcd_compaction_interval,
+        ..server::Config::default()
     })
+}
+
+/// The audit log, when there are both a place and a policy for it.
+fn audit(flags: &Flags) -> anyhow::Result<Option<Audit>> {
+    let Some(path) = &flags.audit_log_path else { return Ok(None) };
+    let Some(policy) = &flags.audit_policy_file else {
+        tracing::warn!("no --audit-policy-file: nothing is written to the audit log");
+        return Ok(None);
+    };
+    let parsed = Policy::parse(&String::from_utf8_lossy(&read(policy)?)).map_err(anyhow::Error::msg);
+    let parsed = parsed.with_context(|| format!("--audit-policy-file {}", policy.display()))?;
+    let megabytes = if flags.audit_log_maxsize == 0 { 100 } else { flags.audit_log_maxsize };
+    let days = Duration::from_secs(flags.audit_log_maxage * 86_400);
+    let rotation = Rotation {
+        max_size_bytes: megabytes << 20,
+        max_age: Some(days).filter(|age| !age.is_zero()),
+        max_files: Some(flags.audit_log_maxbackup).filter(|count| *count > 0),
+    };
+    let (log, _) = Log::open(path, rotation).with_context(|| format!("--audit-log-path {}", path.display()))?;
+    Ok(Some(Audit { policy: Arc::new(parsed), log }))
 }

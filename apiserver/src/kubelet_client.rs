@@ -90,7 +90,7 @@ impl KubeletClient {
 }
 
 /// Where the kubelet of a node listens, as the node says.
-fn address(node: &Value) -> Result<SocketAddr, KubeletError> {
+pub fn address(node: &Value) -> Result<SocketAddr, KubeletError> {
     let known: Vec<&Value> = node["status"]["addresses"].as_array().into_iter().flatten().collect();
     let of_kind = |kind: &str| {
         let texts = known.iter().filter(move |each| each["type"] == kind).filter_map(|each| each["address"].as_str());

@@ -83,7 +83,8 @@ pub fn table_prefix(row: &Row) -> String {
 impl Memory {
     /// An empty memory for the rows of `registry`.
     pub fn new(registry: &Registry, observers: Vec<Arc<dyn Observer>>) -> Memory {
-        let tables = registry.rows().iter().map(|row| {
+        let stored = registry.rows().iter().filter(|row| row.stored_as.is_none());
+        let tables = stored.map(|row| {
             let name = (row.group.to_string(), row.plural.to_string());
             (name, Arc::new(Table::new(row.clone())))
         });

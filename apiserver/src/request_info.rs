@@ -40,8 +40,7 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Option<RequestInfo> 
     let decoded = |segment: &&str| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let mut segments: Vec<String> = resource_segments.iter().map(decoded).collect();
     // A proxied path is the backend's own: only what names our object must be safe.
-    let proxied_from = segments.iter().position(|segment| segment == "proxy").map_or(segments.len(), |at| at + 1);
-    if !segments.iter().take(proxied_from).all(|segment| is_safe_segment(segment)) {
+    if !segments.iter().take(own_segments(&segments)).all(|segment| is_safe_segment(segment)) {
         return None;
     }
     let mut watch_path = false;
@@ -81,6 +80,14 @@ pub fn parse(method: &Method, path: &str, query: &Query) -> Option<RequestInfo> 
         info.name = name.to_owned();
     }
     Some(info)
+}
+
+/// How many segments name an object and its subresource; only behind a `proxy` is there anything else.
+fn own_segments(segments: &[String]) -> usize {
+    let is = |at: usize, text: &str| segments.get(at).is_some_and(|segment| segment == text);
+    let behind_watch = usize::from(is(0, "watch"));
+    let at = behind_watch + if is(behind_watch, "namespaces") && segments.len() > behind_watch + 2 { 4 } else { 2 };
+    if is(at, "proxy") { at + 1 } else { segments.len() }
 }
 
 fn method_verb(method: &Method) -> &'static str {
@@ -161,6 +168,8 @@ mod tests {
             assert_eq!(check(Method::GET, &format!("/api/v1/namespaces/{segment}/pods")), "nothing", "{segment}");
             assert_eq!(check(Method::GET, &format!("/api/v1/namespaces/a/pods/{segment}")), "nothing", "{segment}");
         }
+        assert_eq!(check(Method::GET, "/api/v1/namespaces/proxy/pods/a%2Fb"), "nothing");
+        assert_ne!(check(Method::GET, "/api/v1/namespaces/proxy/pods/a/proxy/b%2Fc/../d//"), "nothing");
         assert_eq!(check(Method::GET, "//api/v1/pods"), "nothing");
         assert_eq!(check(Method::GET, "/api/v1/namespaces/a//pods"), "nothing");
     }

@@ -1,13 +1,15 @@
 //! A kind is a row: everything the API server knows about a group-resource, in one struct.
 //!
 //! Upstream: apiserver/pkg/registry/generic/registry/store.go (Store), pkg/registry/*/storage, pkg/printers/internalversion
-//! Left out: storage versions that differ from the preferred served one, until a kind has one.
+//! Left out: nothing.
 //!
 //! Routing, discovery, OpenAPI, tables, RBAC names, admission and garbage collection all read the same row. A custom
 //! resource definition makes the same struct at run time, hence the owned strings.
 
 use std::{borrow::Cow, sync::Arc};
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::Value;
 
 use crate::{object::Object, strategy::Strategy};
@@ -16,7 +18,7 @@ use crate::{object::Object, strategy::Strategy};
 pub struct Row {
     /// "" is the core group.
     pub group: Cow<'static, str>,
-    /// Served versions, the preferred (and stored) one first.
+    /// Served versions, the preferred (and stored) one first. A version with a form of its own is a row of its own.
     pub versions: Vec<Cow<'static, str>>,
     pub kind: Cow<'static, str>,
     /// The plural name: what stands in paths and RBAC rules.
@@ -46,6 +48,8 @@ pub struct Row {
     /// Set when the objects are another row's, shown in another form: events.k8s.io/v1 Events are core v1 Events. Such
     /// a row has no keys, rings or watches of its own; every request goes to the other row through the conversion.
     pub stored_as: Option<StoredAs>,
+    /// Nothing of ours acts on the objects yet; whoever creates one is told so.
+    pub lies_idle: bool,
     pub strategy: Arc<dyn Strategy>,
 }
 
@@ -64,6 +68,8 @@ pub enum Verbs {
     NoDeleteCollection,
     /// create only: bindings and the reviews, which are never stored.
     CreateOnly,
+    /// get list: component statuses.
+    ReadOnly,
 }
 
 /// A resource below an object.
@@ -106,10 +112,12 @@ pub struct SelectableField {
     pub read: fn(&Value) -> Cow<'_, str>,
 }
 
-/// Where a row's objects really are, and how they are turned.
+/// Where a row's objects really are, and how they are turned: under another group (Events) or in another version
+/// (autoscaling/v1).
 #[derive(Clone, Copy)]
 pub struct StoredAs {
     pub group: &'static str,
+    pub version: &'static str,
     pub plural: &'static str,
     /// What a client sent to what is stored; sets apiVersion and kind too.
     pub to_stored: fn(&mut Value),
@@ -142,6 +150,27 @@ impl Row {
         &self.versions[0]
     }
 
+    /// What discovery calls the form in which objects are stored: the same for the same group, version and kind,
+    /// different for any other. None for what is never stored.
+    pub fn storage_version_hash(&self) -> Option<String> {
+        if matches!(self.verbs, Verbs::CreateOnly | Verbs::ReadOnly) {
+            return None;
+        }
+        let (group, version) = match &self.stored_as {
+            Some(other) => (other.group, other.version),
+            None => (&*self.group, self.version()),
+        };
+        let digest = digest(&SHA256, format!("{group}/{version}/{}", self.kind).as_bytes());
+        Some(BASE64_STANDARD.encode(&digest.as_ref()[..8]))
+    }
+
+    /// What the creator of an object is told when nothing acts on it.
+    pub fn idle_warning(&self) -> Option<String> {
+        let name = self.qualified();
+        self.lies_idle
+            .then(|| format!("skiff has no controller for {name} yet: the object is kept, nothing acts on it"))
+    }
+
     /// The apiVersion of objects in the preferred version: `v1`, `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version().to_owned() } else { format!("{}/{}", self.group, self.version()) }
@@ -167,6 +196,11 @@ impl Subresource {
             Subresource::Resize => "resize",
             Subresource::Approval => "approval",
         }
+    }
+
+    /// Whether somebody else answers it, in a form of its own.
+    pub fn is_answered_elsewhere(self) -> bool {
+        self.is_answered_by_kubelet() || self == Subresource::Proxy
     }
 
     /// Whether the kubelet of the pod's node answers it, not the object that is stored.

@@ -10,7 +10,7 @@ use api::{
 
 use crate::{attributes::RequestInfo, memory::table::Scope, object::Object, object::ObjectKey, row::Row};
 
-/// Label and field selector of a request, checked against the row.
+/// Label and field selector of a request, checked against the row; fields are named as the stored row names them.
 pub struct Selection {
     labels: Selector,
     fields: FieldSelector,
@@ -32,10 +32,20 @@ impl Selection {
                 return Err(unknown_field(row, &wanted.field));
             }
         }
-        Ok(Selection { labels, fields, namespace: info.namespace.clone() })
+        let fields = match &row.stored_as {
+            None => fields,
+            Some(other) => fields.renamed(|field| (other.stored_label)(field).unwrap_or(field)),
+        };
+        // The path may name the object too: /api/v1/watch/namespaces/default.
+        let fields = if info.name.is_empty() { fields } else { fields.and("metadata.name", &info.name) };
+        let namespace = match row.scope {
+            crate::row::Scope::Cluster => String::new(),
+            crate::row::Scope::Namespaced => info.namespace.clone(),
+        };
+        Ok(Selection { labels, fields, namespace })
     }
 
-    /// Whether the object is selected.
+    /// Whether the object, one of the stored `row`, is selected.
     pub fn matches(&self, row: &Row, object: &Object) -> bool {
         (self.namespace.is_empty() || *object.key.namespace == *self.namespace)
             && (self.labels.is_everything() || self.labels.matches(|key| object.meta.label(key)))

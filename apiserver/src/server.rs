@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     admission::Chain,
     allocation::Held,
+    audit::Audit,
     authentication::{
         Authenticator,
         service_account::{TokenIssuer, TokenVerifier},
@@ -21,6 +22,7 @@ use crate::{
     authorization::{Authorizer, Mode},
     bootstrap, compaction,
     core::Core,
+    event_budget::{self, EventBudget},
     kubelet_client::KubeletClient,
     memory::Memory,
     registry::Registry,
@@ -43,6 +45,11 @@ pub struct Config {
     pub issuer: Option<TokenIssuer>,
     /// How kubelets are reached, for logs and for running things in pods.
     pub kubelets: Option<KubeletClient>,
+    pub audit: Option<Audit>,
+    /// How long an Event is kept after its last write.
+    pub event_ttl: Duration,
+    /// How many Events are kept; of more the oldest go.
+    pub max_events: usize,
     /// How much of the store's history is kept at least; with zero all of it.
     pub compaction_interval: Duration,
 }
@@ -61,6 +68,9 @@ impl Default for Config {
             verification_keys: Vec::new(),
             issuer: None,
             kubelets: None,
+            audit: None,
+            event_ttl: Duration::from_secs(3600),
+            max_events: event_budget::MAX_EVENTS,
             compaction_interval: compaction::INTERVAL,
         }
     }
@@ -75,8 +85,10 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
     let registry = Registry::new(rows());
     let authorizer = Authorizer::new(config.authorization_modes);
     let held = Arc::<Held>::default();
+    let events = Arc::new(EventBudget::new(config.max_events));
     let mut observers = authorizer.observers();
     observers.push(held.clone());
+    observers.push(events.clone());
     let memory = Arc::new(Memory::new(&registry, observers));
     let log = memory.load(&*store).await.context("loading the store")?;
     let admission = Chain::new(&config.enabled_admission_plugins, &config.disabled_admission_plugins)
@@ -99,14 +111,19 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         held,
         documents: Default::default(),
         metrics: Default::default(),
+        quota_turns: Default::default(),
+        audit: config.audit,
+        event_ttl: config.event_ttl,
     });
     let compactor = compaction::compact_regularly(store.clone(), config.compaction_interval);
+    let kept_events = events.keep(memory.clone(), store.clone());
     let follower = follow(memory, store, log);
     tokio::spawn(async move {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = follower => {}
             () = compactor => {}
+            () = kept_events => {}
         }
     });
     let server = ApiServer::new(core);

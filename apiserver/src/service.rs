@@ -1,7 +1,7 @@
 //! The one path that every request takes: who asks, what for, whether they may, which row, which operation.
 //!
 //! Upstream: apiserver/pkg/server/config.go (DefaultBuildHandlerChain), apiserver/pkg/endpoints/installer.go
-//! Left out: priority and fairness, audit, timeouts of mutating requests.
+//! Left out: priority and fairness, timeouts of mutating requests.
 
 use std::{
     convert::Infallible,
@@ -23,12 +23,13 @@ use rustls::pki_types::CertificateDer;
 use crate::{
     answer::{self, Format},
     attributes::UserInfo,
+    audit,
     authentication::{self, impersonation, review as token_review},
     authorization::{Authorized, review},
     body,
     core::Core,
     discovery,
-    metrics::Labels,
+    metrics::{InFlight, Labels},
     operations::{self, call::Call},
     request_info,
     row::{Row, Scope, Subresource, Verbs},
@@ -59,6 +60,12 @@ pub struct Service {
 impl ApiServer {
     pub fn new(core: Arc<Core>) -> ApiServer {
         ApiServer { core }
+    }
+
+    /// The group-versions that are served.
+    pub fn group_versions(&self) -> Vec<(String, String)> {
+        let all = self.core.registry.group_versions().into_iter();
+        all.map(|(group, version)| (group.to_owned(), version.to_owned())).collect()
     }
 
     /// The service as a component of this process sees it: authenticated as `user`, authorized and admitted like all.
@@ -94,31 +101,49 @@ where
 async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Response<Body> {
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
-    let mut body = Some(body);
-    let mut labels = Labels::default();
-    let answered = serve(core, identity, parts, &mut body, &mut labels).await;
+    let id = audit::id_of(&parts.headers);
+    let mut seen = Seen { id: id.clone(), body: Some(body), labels: Default::default(), audited: None, flight: None };
+    let answered = serve(core, identity, parts, &mut seen).await;
     // A body that nobody wanted is read all the same, within a limit, or HTTP/1 would close the connection.
-    if let Some(unread) = body {
+    if let Some(unread) = seen.body {
         let _ = http_body_util::Limited::new(unread, UNREAD_LIMIT_BYTES).collect().await;
     }
-    let response = answered.unwrap_or_else(|status| answer::failure(&status));
-    core.metrics.observe(labels, response.status().as_u16(), begun.elapsed());
-    response
+    let failure = answered.as_ref().err().cloned().filter(|_| seen.audited.is_some());
+    let mut response = answered.unwrap_or_else(|status| answer::failure(&status));
+    response.headers_mut().insert(audit::HEADER, id);
+    core.metrics.observe(seen.labels, response.status().as_u16(), begun.elapsed());
+    match seen.audited {
+        Some(event) => event.answered(response, failure.as_ref()).await,
+        None => response,
+    }
 }
 
 /// As much as Go's server reads of a body that its handler left.
 const UNREAD_LIMIT_BYTES: usize = 256 << 10;
 
+/// What is noted of a request on its way.
+struct Seen {
+    /// Its name in the audit log.
+    id: http::HeaderValue,
+    /// Until somebody has read it.
+    body: Option<Body>,
+    /// What it was about, and whether it was a dry run.
+    labels: (Labels, bool),
+    audited: Option<audit::Event>,
+    /// Counts it among the requests under way.
+    flight: Option<InFlight>,
+}
+
 async fn serve(
     core: &Core,
     identity: Identity,
     mut parts: http::request::Parts,
-    body: &mut Option<Body>,
-    labels: &mut Labels,
+    seen: &mut Seen,
 ) -> Result<Response<Body>, Status> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = request_info::parse(&parts.method, parts.uri.path(), &query);
     let info = Arc::new(info.ok_or_else(Status::no_such_path)?);
+    seen.flight = core.metrics.takes_off(&info);
     let user = match identity {
         Identity::Own(user) => user,
         Identity::Asked(certificates) => {
@@ -127,14 +152,24 @@ async fn serve(
             known.or_else(|| authentication::anonymous(&info)).ok_or_else(Status::unauthorized)?
         }
     };
+    let received = jiff::Timestamp::now();
+    let own = user.clone();
     let user = impersonation::effective_user(&core.authorizer, user, &mut parts.headers)?;
-    let authorized = core.authorizer.permit(&user, &info)?;
+    if let Some(audit) = &core.audit {
+        let claimed = (!Arc::ptr_eq(&own, &user)).then_some(&*user);
+        seen.audited = audit.begin(&seen.id, &parts, &info, &own, claimed, received).await;
+    }
+    let permitted = core.authorizer.permit(&user, &info);
+    if let Some(event) = &mut seen.audited {
+        event.decided(permitted.as_ref().map(|_| ()));
+    }
+    let authorized = permitted?;
     if !info.is_resource {
         return discovery::answer(core, &info, &query, &parts.headers).await;
     }
     let row = core.registry.served(&info.group, &info.version, &info.resource).ok_or_else(Status::no_such_path)?;
-    *labels = Labels::of(&info, row);
-    operate(core, row, &authorized, &query, &parts, body).await
+    seen.labels = (Labels::of(&info, row), query.get("dryRun").is_some());
+    operate(core, row, &authorized, &query, &parts, &mut seen.body).await
 }
 
 /// Finds the operation: the verb, on the main resource or one of the row's subresources.
@@ -154,12 +189,18 @@ async fn operate(
         }
     };
     check_scope(row, authorized)?;
-    // What a kubelet answers has a form of its own, whatever the client says it accepts.
-    let has_own_form = subresource.is_some_and(Subresource::is_answered_by_kubelet);
+    // What others answer has a form of its own, whatever the client says it accepts.
+    let has_own_form = subresource.is_some_and(Subresource::is_answered_elsewhere);
     let format = if has_own_form { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
+    if row.verbs == Verbs::ReadOnly && !matches!(info.verb, "get" | "list") {
+        return Err(Status::method_not_allowed());
+    }
+    if subresource == Some(Subresource::Proxy) {
+        return operations::proxy::answer(&call, parts, body.take().unwrap_or_default()).await;
+    }
     let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);
@@ -177,6 +218,7 @@ async fn operate(
             operations::subresource::scale(&call, Some(body().await?)).await
         }
         ("create", Some(Subresource::Binding)) => operations::subresource::bind(&call, body().await?).await,
+        ("create", Some(Subresource::Eviction)) => operations::eviction::evict(&call, body().await?).await,
         ("create", Some(Subresource::Token)) => operations::subresource::token(&call, body().await?).await,
         (verb, subresource) if operations::update::takes_whole_object(subresource) => match verb {
             "get" if parts.method == http::Method::GET => operations::get::get(&call).await,
@@ -215,6 +257,7 @@ fn review(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status
     if call.info().verb != "create" {
         return Err(Status::method_not_allowed());
     }
+    call.format.is_of_objects()?;
     let mut warnings = body::Warnings::default();
     let sent = body::object(call, &body, operations::options::FieldValidation::Warn, &mut warnings)?;
     let (core, user) = (call.server, call.user());

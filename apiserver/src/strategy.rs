@@ -10,17 +10,22 @@
 //! No hook reads a clock, draws randomness or does I/O; what must be allocated (a cluster IP, a node port) is taken
 //! between admission and validation by the row's allocator.
 
+pub(crate) mod admission_policy;
+pub(crate) mod api_service;
 pub(crate) mod autoscaler;
 pub(crate) mod certificate_request;
 pub(crate) mod classes;
 pub(crate) mod config_map;
 pub(crate) mod cron_job;
+pub(crate) mod custom_resource;
 pub(crate) mod daemon_set;
 pub(crate) mod deployment;
+pub(crate) mod devices;
 pub(crate) mod disruption_budget;
 pub(crate) mod endpoints;
 pub(crate) mod events;
 mod filling;
+pub(crate) mod flow_control;
 pub(crate) mod ingress;
 pub(crate) mod job;
 pub(crate) mod lease;
@@ -38,11 +43,14 @@ pub(crate) mod replication_controller;
 pub(crate) mod secret;
 pub(crate) mod service;
 pub(crate) mod service_account;
+pub(crate) mod service_addresses;
 pub(crate) mod stateful_set;
 pub(crate) mod storage;
 pub(crate) mod validation;
+pub(crate) mod webhooks;
 
 use api::field::{Field, FieldError};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{attributes::UserInfo, row::Subresource};
@@ -70,6 +78,9 @@ pub trait Strategy: Send + Sync {
         keep_all_but(object, current, &["status", "metadata"]);
     }
 
+    /// Writes the times into a changed object that the server gives.
+    fn stamp(&self, _object: &mut Value, _current: &Value, _now: Timestamp) {}
+
     /// The mistakes of a new object, in upstream's order. `metadata` is checked by the path.
     fn validate(&self, _object: &Field<'_>) -> Vec<FieldError> {
         Vec::new()
@@ -91,6 +102,11 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// Why an object of this name must not be deleted by its name.
+    fn forbids_delete(&self, _name: &str) -> Option<&'static str> {
+        None
+    }
+
     /// Texts for the `Warning` header: deprecated fields and the like.
     fn warnings(&self, _object: &Value) -> Vec<String> {
         Vec::new()
@@ -100,6 +116,11 @@ pub trait Strategy: Send + Sync {
     /// for every kind.
     fn generation(&self) -> Generation {
         Generation::None
+    }
+
+    /// Whether an object without a name is given its uid as one: limit ranges.
+    fn is_named_by_server(&self) -> bool {
+        false
     }
 
     /// How an object's name must look: DNS subdomain for most kinds, DNS label for some, path segment for RBAC.
@@ -113,8 +134,12 @@ pub trait Strategy: Send + Sync {
 pub enum Generation {
     /// The kind has none (config maps, secrets, nodes ...).
     None,
+    /// 1 on create, and so it stays.
+    Once,
     /// 1 on create, +1 whenever anything but `metadata` and `status` changes.
     OnSpecChange,
+    /// As [`Generation::OnSpecChange`], and +1 when annotations change: Deployments.
+    OnSpecOrAnnotationChange,
 }
 
 /// What `metadata.name` must match.
@@ -138,6 +163,13 @@ pub fn drop_status(object: &mut Value) {
 /// Gives an object that is being changed the status it has.
 pub fn keep_status(object: &mut Value, current: &Value) {
     keep(object, current, "status");
+}
+
+/// Gives an object whose status is written the metadata it has: labels, annotations, owners and finalizers.
+pub fn keep_metadata(object: &mut Value, current: &Value) {
+    for name in ["annotations", "finalizers", "labels", "ownerReferences"] {
+        keep(&mut object["metadata"], &current["metadata"], name);
+    }
 }
 
 /// Gives `object` the top-level field `name` of `current`: its value, or its absence.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use crate::{EventType, Recorder};
+use crate::{EventType, Recorder, Term};
 
 /// Who stands for election, and for which Lease.
 #[derive(Debug, Clone)]
@@ -56,7 +56,8 @@ pub struct Lost;
 
 /// Waits to be elected, then runs `work` for as long as we lead, and gives the Lease back on `shutdown`.
 ///
-/// `work` gets a token that is cancelled when it must stop, for whichever reason.
+/// `work` gets a token that is cancelled when it must stop, for whichever reason, and the term that its clients must
+/// write in ([`Term::fenced`]): what it sends late is then refused.
 ///
 /// # Errors
 /// [`Lost`] when somebody else leads now, or may.
@@ -64,7 +65,7 @@ pub async fn lead<F>(
     client: Client,
     candidate: Candidate,
     shutdown: CancellationToken,
-    work: impl FnOnce(CancellationToken) -> F,
+    work: impl FnOnce(CancellationToken, Term) -> F,
 ) -> Result<(), Lost>
 where
     F: Future<Output = ()>,
@@ -80,7 +81,7 @@ where
         _ = shutdown.cancelled() => return Ok(()),
     }
     let stop = CancellationToken::new();
-    let work = work(stop.clone());
+    let work = work(stop.clone(), election.term());
     tokio::pin!(work);
     let lost = tokio::select! {
         _ = &mut work => false,
@@ -142,15 +143,21 @@ impl Election {
         self.recorder.record(regarding, EventType::Normal, "LeaderElection", &message);
     }
 
-    /// Renews until that has failed for the renew deadline.
+    /// The term that the Lease as last seen says is on.
+    fn term(&self) -> Term {
+        self.seen.as_ref().map(|(lease, _)| Term::of(lease)).unwrap_or_else(|| Term::of(&Lease::default()))
+    }
+
+    /// Renews until that has failed for the renew deadline, or it is another term: somebody deleted the Lease.
     async fn keep(&mut self) {
+        let term = self.term();
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(self.candidate.retry_period).await;
             let deadline = renewed + self.candidate.renew_deadline;
             match tokio::time::timeout_at(deadline, self.step()).await {
-                Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) => return,
+                Ok(Ok(true)) if self.term() == term => renewed = Instant::now(),
+                Ok(Ok(_)) => return,
                 Ok(Err(error)) => warn!(lease = self.candidate.name, %error, "cannot renew, will retry"),
                 Err(_) => return,
             }

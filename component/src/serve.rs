@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use health::{Health, routes as health_routes};
 pub use metrics::{Authorize, encode as metrics_text, routes as metrics_routes};
-pub use tls::{ClientCertificates, PeerCertificates, TlsFiles, serve, server_config};
+pub use tls::{ClientCertificates, PeerAddress, PeerCertificates, TlsFiles, serve, server_config};
 
 /// Takes a component's port for [`serve_health`].
 ///

@@ -51,13 +51,35 @@ pub fn is_asked(headers: &HeaderMap) -> bool {
 
 /// Sends the client's upgrade to `target` of `host` over `backend`, and answers as the backend does.
 ///
+/// Of the client's headers only those go along that the upgrade's protocol needs.
+///
+/// # Errors
+/// As for [`tunnel`].
+pub async fn pass_on(
+    request: &mut Parts,
+    host: &Authority,
+    target: PathAndQuery,
+    backend: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<Response<Body>, UpgradeError> {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::HOST, HeaderValue::from_str(host.as_str()).expect("an authority is visible ASCII"));
+    for (name, value) in &request.headers {
+        if PASSED_ON.contains(name) || name.as_str() == STREAM_PROTOCOL {
+            headers.append(name, value.clone());
+        }
+    }
+    tunnel(request, headers, target, backend).await
+}
+
+/// As [`pass_on`], with these headers, and those of the client that ask for the upgrade.
+///
 /// After a 101 the bytes of both ends are passed on until one of them closes, also when this process is asked to stop.
 ///
 /// # Errors
 /// [`UpgradeError::NotAsked`] without having called the backend, or [`UpgradeError::Backend`].
-pub async fn pass_on(
+pub async fn tunnel(
     request: &mut Parts,
-    host: &Authority,
+    headers: HeaderMap,
     target: PathAndQuery,
     backend: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) -> Result<Response<Body>, UpgradeError> {
@@ -65,7 +87,7 @@ pub async fn pass_on(
     let client = client.ok_or(UpgradeError::NotAsked)?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(backend)).await?;
     tokio::spawn(connection.with_upgrades());
-    let asked = upgrade_request(request, host, target);
+    let asked = upgrade_request(request, headers, target);
     let mut answer = sender.send_request(asked).await?;
     if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok(refusal(answer).await);
@@ -85,15 +107,14 @@ pub async fn pass_on(
     Ok(Response::from_parts(parts, Body::empty()))
 }
 
-fn upgrade_request(asked: &Parts, host: &Authority, target: PathAndQuery) -> Request<Body> {
+fn upgrade_request(asked: &Parts, headers: HeaderMap, target: PathAndQuery) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = target.into();
-    let host = HeaderValue::from_str(host.as_str()).expect("an authority is visible ASCII");
-    request.headers_mut().insert(header::HOST, host);
-    for (name, value) in &asked.headers {
-        if PASSED_ON.contains(name) || name.as_str() == STREAM_PROTOCOL {
-            request.headers_mut().append(name, value.clone());
+    *request.headers_mut() = headers;
+    for name in [header::CONNECTION, header::UPGRADE] {
+        if let Some(value) = asked.headers.get(&name) {
+            request.headers_mut().insert(name, value.clone());
         }
     }
     request

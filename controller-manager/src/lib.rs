@@ -5,7 +5,7 @@
 //!
 //! Upstream: cmd/kube-controller-manager, pkg/controller
 //! Left out: the controllers that a one-node application does not touch yet: StatefulSet, DaemonSet, Job, CronJob,
-//! autoscaling, disruption, quota, certificates, TTL.
+//! autoscaling, disruption, certificates, TTL.
 
 pub mod actions;
 pub mod config;
@@ -26,6 +26,7 @@ pub mod pod_gc;
 mod pods;
 pub mod provisioner;
 pub mod replica_set;
+pub mod resource_quota;
 pub mod root_ca;
 pub mod service_account;
 pub mod service_account_clients;
@@ -41,7 +42,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use client::election::{self, Candidate};
-use client::{ClientSource, Controller, Informers, Runner};
+use client::{ClientSource, Controller, Informers, Runner, Term};
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -71,7 +72,10 @@ pub async fn run(
     }
     let candidate = Candidate::new("kube-controller-manager", &identity());
     let mut ended = Ok(());
-    let work = |stop| async { ended = control(&config, root_ca, client.clone(), clients, stop).await };
+    let work = |stop, term: Term| {
+        let clients = term.fenced_source(clients);
+        async { ended = control(&config, root_ca, client.clone(), clients, stop).await }
+    };
     election::lead(client.clone(), candidate, shutdown, work).await?;
     ended
 }
@@ -120,6 +124,7 @@ async fn control(
     all.start(volume_protection::ClaimProtection::new(informers));
     all.start(volume_protection::VolumeProtection::new(informers));
     all.start(load_balancer::LoadBalancers::new(informers));
+    all.start(resource_quota::ResourceQuotas::new(informers, kinds.clone()));
     all.running.spawn(async move { kinds.keep(shutdown).await });
     while let Some(ended) = all.running.join_next().await {
         ended.context("a controller ended")?;

@@ -13,7 +13,7 @@ use client::{Cache, Recorder};
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, LifecycleHandler, Pod, Secret, Service};
 use kube::api::Api;
-use proto::cri::{AuthConfig, Image, Mount};
+use proto::cri::{AuthConfig, ContainerConfig, Image, Mount, NamespaceMode};
 use tokio::sync::watch;
 use tracing::warn;
 
@@ -185,12 +185,17 @@ impl Acts {
         back_off: SignedDuration,
         recorder: &PodRecorder,
     ) -> Result<(), StartError> {
-        let spec =
-            pod_spec::container(pod, name).ok_or_else(|| failure("CreateContainerConfigError", "no such container"))?;
+        let spec = pod_spec::any_container(pod, name)
+            .ok_or_else(|| failure("CreateContainerConfigError", "no such container"))?;
+        let spec = &*spec;
         let image = self.image(pod, spec, recorder).await?;
         let prepared = self.prepare(pod, spec, in_sandbox, &image, restart_count, back_off, recorder).await?;
         let config = container::config(pod, spec, prepared);
-        let config = config.map_err(|message| warned(recorder, name, "CreateContainerConfigError", message))?;
+        let mut config = config.map_err(|message| warned(recorder, name, "CreateContainerConfigError", message))?;
+        if let Some(target) = pod_spec::target_of(pod, name) {
+            let joined = self.join_processes(pod, target, &mut config).await;
+            joined.map_err(|message| warned(recorder, name, "CreateContainerConfigError", message))?;
+        }
         let sandbox_config = self.sandbox_config(pod, 0);
         let created = self.runtime.create_container(&in_sandbox.id, config, sandbox_config).await;
         let id = created.map_err(|error| warned(recorder, name, "CreateContainerError", error.description().into()))?;
@@ -208,6 +213,20 @@ impl Acts {
             recorder.warning("FailedPostStartHook", &format!("PostStartHook failed: {message}"), Some(name));
             let _ = self.runtime.stop_container(&id, pod_spec::grace_seconds(pod, false)).await;
             return Err(failure("PostStartHookError", &message));
+        }
+        Ok(())
+    }
+
+    /// Lets a container see the processes of another one that runs.
+    async fn join_processes(&self, pod: &Pod, target: &str, config: &mut ContainerConfig) -> Result<(), String> {
+        let runtime = crate::observed::observe(&self.runtime, pod_spec::uid(pod)).await;
+        let runtime = runtime.map_err(|error| error.to_string())?;
+        let found = runtime.running().find(|container| container.name == target);
+        let found = found.ok_or_else(|| format!("unable to find target container {target:?}"))?;
+        let security = config.linux.as_mut().and_then(|linux| linux.security_context.as_mut());
+        if let Some(namespaces) = security.and_then(|security| security.namespace_options.as_mut()) {
+            namespaces.pid = NamespaceMode::Target.into();
+            namespaces.target_id = found.id.clone();
         }
         Ok(())
     }
@@ -405,8 +424,8 @@ impl Acts {
     /// The preStop hook, then the stop signal with what is left of the grace period.
     pub async fn kill(&self, pod: &Pod, name: &str, id: &str, grace_seconds: i64, recorder: &PodRecorder) {
         let began = tokio::time::Instant::now();
-        let spec = pod_spec::container(pod, name);
-        let hook = spec.and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
+        let spec = pod_spec::any_container(pod, name);
+        let hook = spec.as_deref().and_then(|spec| Some((spec, spec.lifecycle.as_ref()?.pre_stop.as_ref()?)));
         if let Some((spec, hook)) = hook
             && grace_seconds > 0
         {

@@ -4,7 +4,7 @@
 //! actions that may all start at once; whatever must wait for them is planned when the world has changed again.
 //!
 //! Upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions)
-//! Left out: in-place resize, ephemeral containers, restart rules of single containers.
+//! Left out: in-place resize, restart rules of single containers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -182,6 +182,10 @@ impl Planner<'_> {
         }
         let sandbox_id = sandbox.id.clone();
         self.collect();
+        // Who looks into a pod wants to do so also while it is being initialized.
+        for spec in pod_spec::ephemeral_containers(self.pod) {
+            self.keep(&spec, RestartPolicy::Never);
+        }
         if !self.initialized(&sandbox_id) {
             return;
         }

@@ -3,6 +3,8 @@
 //! Upstream: pkg/api/v1/pod, pkg/kubelet/container/helpers.go
 //! Left out: nothing.
 
+use std::borrow::Cow;
+
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 
@@ -38,6 +40,30 @@ pub fn containers(pod: &Pod) -> &[Container] {
 
 pub fn init_containers(pod: &Pod) -> &[Container] {
     pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or(&[])
+}
+
+/// The containers that were added to look into the running pod, as containers: nothing more is known of them.
+pub fn ephemeral_containers(pod: &Pod) -> Vec<Container> {
+    let list = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    // An ephemeral container has the fields of a container, and the name of another one.
+    list.filter_map(|each| serde_json::from_value(serde_json::to_value(each).ok()?).ok()).collect()
+}
+
+pub fn is_ephemeral(pod: &Pod, name: &str) -> bool {
+    let mut list = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    list.any(|each| each.name == name)
+}
+
+/// The container whose processes an ephemeral container sees, if it names one.
+pub fn target_of<'a>(pod: &'a Pod, name: &str) -> Option<&'a str> {
+    let mut list = pod.spec.iter().flat_map(|spec| spec.ephemeral_containers.iter().flatten());
+    list.find(|each| each.name == name)?.target_container_name.as_deref().filter(|target| !target.is_empty())
+}
+
+/// The container of that name, an ephemeral one too.
+pub fn any_container<'a>(pod: &'a Pod, name: &str) -> Option<Cow<'a, Container>> {
+    let added = || ephemeral_containers(pod).into_iter().find(|each| each.name == name).map(Cow::Owned);
+    container(pod, name).map(Cow::Borrowed).or_else(added)
 }
 
 /// Init containers first, then the containers.

@@ -1,7 +1,7 @@
 //! Decides what the API server is told about a pod: phase, conditions and the state of each container.
 //!
 //! Upstream: pkg/kubelet/kubelet_pods.go (generateAPIPodStatus, getPhase), pkg/kubelet/status/generate.go
-//! Left out: resize status, resource claims, ephemeral containers.
+//! Left out: resize status, resource claims.
 
 use std::collections::BTreeMap;
 
@@ -65,6 +65,8 @@ pub fn pod_status(
     }
     status.conditions = Some(conditions::conditions(pod, runtime, &phase, &init_statuses, &statuses, now));
     status.phase = Some(phase);
+    let added: Vec<_> = pod_spec::ephemeral_containers(pod).iter().map(|spec| view.container(spec)).collect();
+    status.ephemeral_container_statuses = (!added.is_empty()).then_some(added);
     status.init_container_statuses = (!init_statuses.is_empty()).then_some(init_statuses);
     status.container_statuses = (!statuses.is_empty()).then_some(statuses);
     status

@@ -174,7 +174,7 @@ impl Worker {
             if failure.reason != "ErrImagePull" {
                 continue;
             }
-            let image = pod_spec::container(pod, name).and_then(|spec| spec.image.as_deref()).unwrap_or_default();
+            let image = pod_spec::any_container(pod, name).and_then(|spec| spec.image.clone()).unwrap_or_default();
             let back_off = format!("Back-off pulling image \"{image}\"");
             self.recorder.normal("BackOff", &back_off, Some(name));
             self.recorder.warning("Failed", "Error: ImagePullBackOff", Some(name));

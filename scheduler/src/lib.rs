@@ -15,6 +15,7 @@ pub mod resources;
 pub mod schedule;
 pub mod snapshot;
 
+use client::Term;
 use client::election::{self, Candidate};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
@@ -34,8 +35,8 @@ pub async fn run(config: Configuration, client: Client, shutdown: CancellationTo
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let identity = format!("{}_{:016x}", host.trim(), fastrand::u64(..));
     let candidate = Candidate::new("kube-scheduler", &identity);
-    let work = |stop| {
-        let client = client.clone();
+    let work = |stop, term: Term| {
+        let client = term.fenced(client.clone());
         async move { cycle::run(client, &name, stop).await }
     };
     election::lead(client.clone(), candidate, shutdown, work).await?;

@@ -5,6 +5,7 @@
 pub mod delete;
 pub mod doctor;
 pub mod down;
+pub mod image;
 pub mod kubeconfig;
 pub mod serve;
 pub mod status;

@@ -113,15 +113,27 @@ pub fn import_pause_image(layout: &Layout, program: &Path) -> anyhow::Result<()>
 pub fn import(layout: &Layout, archive: &[u8]) -> anyhow::Result<()> {
     let file = layout.run.join("image.tar");
     fs::write(&file, archive)?;
+    let imported = import_file(layout, &file);
+    fs::remove_file(&file)?;
+    imported.map(drop)
+}
+
+/// Imports an archive that lies on disk. Returns the names of the images in it.
+///
+/// # Errors
+/// containerd refuses it.
+pub fn import_file(layout: &Layout, file: &Path) -> anyhow::Result<Vec<String>> {
     let imported = ctr(layout)
         .args(["images", "import", "--all-platforms"])
-        .arg(&file)
+        .arg(file)
         .output()
         .context("can't run ctr, which comes with containerd")?;
-    fs::remove_file(&file)?;
     let words = String::from_utf8_lossy(&imported.stderr);
     ensure!(imported.status.success(), "containerd refuses the image: {}", words.trim());
-    Ok(())
+    // `unpacking NAME (DIGEST)...done`, a line for each.
+    let told = String::from_utf8_lossy(&imported.stdout);
+    let name = |line: &str| line.strip_prefix("unpacking ")?.split(' ').next().map(str::to_owned);
+    Ok(told.lines().filter_map(name).collect())
 }
 
 /// containerd's own client, for the cluster's containerd and what the kubelet has there.

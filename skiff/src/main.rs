@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use component::logging::LogFlags;
 
-use skiff::commands::{delete, doctor, down, kubeconfig, serve, status, up};
+use skiff::commands::{delete, doctor, down, image, kubeconfig, serve, status, up};
 use skiff::layout::Layout;
 
 /// A Kubernetes cluster on this machine.
@@ -38,6 +38,9 @@ enum Command {
     Status(status::Flags),
     /// Print the admin's kubeconfig.
     Kubeconfig(kubeconfig::Flags),
+    /// Images for the cluster's pods.
+    #[command(subcommand)]
+    Image(image::Command),
     /// Be the cluster: what `up` starts.
     #[command(hide = true)]
     Serve(serve::Flags),
@@ -70,6 +73,7 @@ async fn run(flags: &Flags) -> anyhow::Result<bool> {
         Command::Doctor(doctor) => return doctor::run(&layout, doctor),
         Command::Status(status) => return status::run(&layout, status).await,
         Command::Kubeconfig(kubeconfig) => kubeconfig::run(&layout, kubeconfig)?,
+        Command::Image(image) => image::run(&layout, image)?,
         Command::Serve(_) => {
             component::logging::init(&flags.logs);
             serve::run(&layout).await?;

@@ -462,6 +462,11 @@ fn bad_time(text: &str, kind: Kind) -> String {
         }
         rest = &rest[part.len()..];
     }
+    let is_fraction = rest.len() > 6 && rest.starts_with('.') && rest[1..7].bytes().all(|byte| byte.is_ascii_digit());
+    if kind == Kind::MicroTime && !is_fraction {
+        return format!("parsing time {text:?} as {form:?}: cannot parse {rest:?} as \".000000\"");
+    }
+    let rest = if is_fraction { &rest[7..] } else { rest };
     format!("parsing time {text:?} as {form:?}: cannot parse {rest:?} as \"Z07:00\"")
 }
 

@@ -42,6 +42,21 @@ impl FieldSelector {
         Ok(FieldSelector { requirements })
     }
 
+    /// The same requirements, and that the field is equal to the value.
+    pub fn and(mut self, field: &str, value: &str) -> FieldSelector {
+        let wanted = FieldRequirement { field: field.into(), value: value.into(), negated: false };
+        if !self.requirements.contains(&wanted) {
+            self.requirements.push(wanted);
+        }
+        self
+    }
+
+    /// The same requirements on fields of other names.
+    pub fn renamed<'a>(&'a self, name: impl Fn(&'a str) -> &'a str) -> FieldSelector {
+        let renamed = |each: &'a FieldRequirement| FieldRequirement { field: name(&each.field).into(), ..each.clone() };
+        FieldSelector { requirements: self.requirements.iter().map(renamed).collect() }
+    }
+
     /// Whether fields, looked up by name, satisfy every requirement. A field that is absent is the empty string.
     pub fn matches<'a>(&self, field: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements

@@ -14,6 +14,19 @@ pub(super) fn send(
     object: Option<Value>,
     old: Option<&Value>,
 ) -> Result<Value, String> {
+    send_with(&[], world, user, operation, path, object, old)
+}
+
+/// As [`send`], with plugins that are off by default.
+pub(super) fn send_with(
+    enabled: &[&str],
+    world: &World,
+    user: &UserInfo,
+    operation: Operation,
+    path: &str,
+    object: Option<Value>,
+    old: Option<&Value>,
+) -> Result<Value, String> {
     let parts: Vec<&str> = path.split('/').collect();
     let [group, resource, namespace, name, subresource] = parts.as_slice() else { panic!("five parts: {path}") };
     let info = RequestInfo {
@@ -26,14 +39,15 @@ pub(super) fn send(
         ..RequestInfo::default()
     };
     let authorizer = world.authorizer();
-    let chain = Chain::new(&[], &[]).unwrap();
+    let enabled: Vec<String> = enabled.iter().map(|name| (*name).to_owned()).collect();
+    let chain = Chain::new(&enabled, &[]).unwrap();
     let mut request =
         Request { info: &info, user, operation, object, old, dry_run: false, objects: world, authorizer: &authorizer };
     chain.admit(&mut request).and_then(|()| chain.validate(&request)).map_err(|status| status.message)?;
     Ok(request.object.unwrap_or_default())
 }
 
-fn admin() -> UserInfo {
+pub(super) fn admin() -> UserInfo {
     UserInfo::new("admin", &["system:masters"])
 }
 

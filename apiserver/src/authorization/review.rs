@@ -23,7 +23,8 @@ const GROUP: &str = "authorization.k8s.io";
 pub fn subject_access_review(authorizer: &Authorizer, review: &Value) -> Result<Value, Status> {
     let mut errors = question_errors(review);
     errors.extend(subject_errors(review));
-    refuse("SubjectAccessReview", &errors)?;
+    errors.extend(metadata_errors(review, &[], "must be empty"));
+    refuse(&errors)?;
     Ok(answer("SubjectAccessReview", authorizer, review, &subject(&review["spec"])))
 }
 
@@ -32,7 +33,9 @@ pub fn subject_access_review(authorizer: &Authorizer, review: &Value) -> Result<
 /// # Errors
 /// 422 when the question is not one.
 pub fn self_subject_access_review(authorizer: &Authorizer, user: &UserInfo, review: &Value) -> Result<Value, Status> {
-    refuse("SelfSubjectAccessReview", &question_errors(review))?;
+    let mut errors = question_errors(review);
+    errors.extend(metadata_errors(review, &[], "must be empty"));
+    refuse(&errors)?;
     Ok(answer("SelfSubjectAccessReview", authorizer, review, user))
 }
 
@@ -48,17 +51,18 @@ pub fn local_subject_access_review(authorizer: &Authorizer, namespace: &str, rev
     let (resource, path) = (spec.child("resourceAttributes"), spec.child("nonResourceAttributes"));
     let asked_namespace = resource.child("namespace");
     let own = metadata.child("namespace");
-    if !asked_namespace.is_empty() && !own.is_empty() && asked_namespace.str() != own.str() {
+    if !own.is_empty() && own.str() != namespace {
+        let message = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(message));
+    }
+    errors.extend(metadata_errors(review, &["namespace"], "must be empty except for namespace"));
+    if !resource.is_absent() && asked_namespace.str() != namespace {
         errors.push(asked_namespace.invalid("must match metadata.namespace"));
     }
     if !path.is_absent() {
         errors.push(path.invalid("disallowed on this kind of request"));
     }
-    refuse("LocalSubjectAccessReview", &errors)?;
-    if asked_namespace.str() != namespace {
-        let message = format!("spec.resourceAttributes.namespace must match namespace: {namespace}");
-        return Err(Status::bad_request(message));
-    }
+    refuse(&errors)?;
     Ok(answer("LocalSubjectAccessReview", authorizer, review, &subject(&review["spec"])))
 }
 
@@ -108,7 +112,12 @@ fn question_errors(review: &Value) -> Vec<FieldError> {
     match (resource.is_absent(), path.is_absent()) {
         (false, false) => vec![path.invalid("cannot be specified in combination with resourceAttributes")],
         (true, true) => {
-            vec![resource.invalid("exactly one of nonResourceAttributes or resourceAttributes must be specified")]
+            vec![
+                resource.invalid_value(
+                    "null",
+                    "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+                ),
+            ]
         }
         _ => Vec::new(),
     }
@@ -122,8 +131,19 @@ fn subject_errors(review: &Value) -> Vec<FieldError> {
     if nobody { vec![user.invalid_value("", "at least one of user or group must be specified")] } else { Vec::new() }
 }
 
-fn refuse(kind: &str, errors: &[FieldError]) -> Result<(), Status> {
-    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, kind, "", errors)) }
+/// A review is never stored: it is no object with a name.
+fn metadata_errors(review: &Value, allowed: &[&str], detail: &str) -> Option<FieldError> {
+    let root = Field::root(review);
+    let metadata = root.child("metadata");
+    let mut given = metadata.value.as_object().into_iter().flatten();
+    let is_given =
+        given.any(|(name, value)| name != "managedFields" && !value.is_null() && !allowed.contains(&name.as_str()));
+    is_given.then(|| metadata.invalid(detail))
+}
+
+/// As upstream's, the refusal does not say which kind was refused.
+fn refuse(errors: &[FieldError]) -> Result<(), Status> {
+    if errors.is_empty() { Ok(()) } else { Err(Status::invalid(GROUP, "", "", errors)) }
 }
 
 /// The user that a review asks about.

@@ -98,7 +98,7 @@ fn resource(row: &Row, version: &str) -> Value {
 }
 
 fn subresource(row: &Row, version: &str, subresource: Subresource) -> Value {
-    let (other, verbs) = super::subresource(subresource);
+    let (other, verbs) = super::subresource(row, subresource);
     let [group, version, kind] = other.unwrap_or([&row.group, version, &row.kind]);
     let kind = json!({"group": group, "version": version, "kind": kind});
     json!({"subresource": subresource.name(), "responseKind": kind, "verbs": verbs})

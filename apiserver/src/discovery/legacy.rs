@@ -1,7 +1,7 @@
 //! Discovery in many small documents: /api, /apis, /apis/GROUP, /apis/GROUP/VERSION, and /version.
 //!
 //! Upstream: apiserver/pkg/endpoints/discovery (legacy.go, root.go, group.go, version.go)
-//! Left out: storageVersionHash.
+//! Left out: nothing.
 
 use http::{HeaderMap, header};
 use serde_json::{Value, json};
@@ -80,11 +80,14 @@ fn resource(row: &Row) -> Value {
     if !row.categories.is_empty() {
         entry["categories"] = json!(row.categories);
     }
+    if let Some(hash) = row.storage_version_hash() {
+        entry["storageVersionHash"] = hash.into();
+    }
     entry
 }
 
 fn subresource(row: &Row, subresource: Subresource) -> Value {
-    let (other, verbs) = super::subresource(subresource);
+    let (other, verbs) = super::subresource(row, subresource);
     let [group, version, kind] = other.unwrap_or(["", "", &row.kind]);
     let name = format!("{}/{}", row.plural, subresource.name());
     let namespaced = row.scope == Scope::Namespaced;

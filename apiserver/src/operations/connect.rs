@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/registry/core/pod/strategy.go (LogLocation, ExecLocation ...), pkg/registry/core/pod/rest
 //! Left out: WebSocket's v5 channel and SPDY inside WebSocket, which containerd's streaming server doesn't speak:
-//!   clients that offer only those are refused and fall back to SPDY; proxy.
+//!   clients that offer only those are refused and fall back to SPDY.
 
 use api::status::Status;
 use axum::body::Body;
@@ -10,6 +10,7 @@ use component::upgrade::{self, UpgradeError};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper_util::rt::TokioIo;
+use serde_json::Value;
 
 use super::{call::Call, get};
 use crate::{kubelet_client::Connection, object::ObjectKey, row::Subresource};
@@ -67,15 +68,23 @@ fn may_create(call: &Call<'_>) -> Result<(), Status> {
 }
 
 async fn connect(call: &Call<'_>, location: &Location) -> Result<Connection, Status> {
+    let nodes = call.server.memory.table("", "nodes").ok_or_else(Status::no_such_path)?;
+    let node = nodes.get(&ObjectKey::new("", &location.node));
+    let node = node.ok_or_else(|| Status::not_found("", "nodes", &location.node))?;
+    to_kubelet(call, &node.value()).await
+}
+
+/// A connection to the kubelet of `node`.
+///
+/// # Errors
+/// 500 when it can't be reached, or is not the kubelet of that node.
+pub async fn to_kubelet(call: &Call<'_>, node: &Value) -> Result<Connection, Status> {
     let kubelets = call.server.kubelets.as_ref();
     let kubelets = kubelets.ok_or_else(|| {
         Status::internal("this API server has no certificate for kubelets: --kubelet-client-certificate is not set")
     })?;
-    let nodes = call.server.memory.table("", "nodes").ok_or_else(Status::no_such_path)?;
-    let node = nodes.get(&ObjectKey::new("", &location.node));
-    let node = node.ok_or_else(|| Status::not_found("", "nodes", &location.node))?;
-    kubelets.connect(&node.value()).await.map_err(|error| {
-        tracing::warn!(node = location.node, %error, "a kubelet can't be reached");
+    kubelets.connect(node).await.map_err(|error| {
+        tracing::warn!(node = node["metadata"]["name"].as_str(), %error, "a kubelet can't be reached");
         Status::internal(format!("error dialing backend: {error}"))
     })
 }

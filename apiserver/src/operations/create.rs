@@ -23,6 +23,7 @@ use crate::{
     answer,
     body::{self, Warnings},
     object::{Draft, Object},
+    quota,
 };
 
 /// How often another generated name is tried when one is taken.
@@ -55,6 +56,7 @@ pub async fn create_object(
     let mut allocations_left = ALLOCATION_ATTEMPTS;
     let mut object = sent;
     loop {
+        warnings.extend(metadata::drop_repeated_owners(&mut object).into_iter().collect());
         object = prepare(call, object, options)?;
         let Allocation { txn, .. } = allocation::for_write(call.server, row, &mut object, None, fastrand::u64(..))?;
         let root = Field::root(&object);
@@ -64,15 +66,19 @@ pub async fn create_object(
             return Err(Status::invalid(&row.group, &row.kind, object.name(), &errors));
         }
         object = call.check_admitted(Operation::Create, object, None, options.dry_run)?;
+        let mut charge = quota::charge(call, Operation::Create, &object, None, options.dry_run).await?;
         warnings.extend(row.strategy.warnings(&object));
+        warnings.extend(row.idle_warning().into_iter().collect());
         let key = call.key(object.name());
         if options.dry_run {
             if call.table.get(&key).is_some() {
                 return Err(Status::already_exists(&row.group, &row.plural, object.name()));
             }
-            return Ok(Arc::new(Draft::of(row, &object).at(key, Revision(0))));
+            return Ok(call.in_this_form(&Arc::new(Draft::of(row, &object).at(key, Revision(0)))));
         }
-        match write(call, &key, Change::Create(Draft::of(row, &object)), txn).await {
+        let written = write(call, &key, Change::Create(Draft::of(row, &object)), charge.onto(txn)).await;
+        charge.settle(call, &written).await;
+        match written {
             Ok(stored) => return Ok(call.in_this_form(&stored)),
             Err(WriteError::Raced { .. }) if names_left > 1 => names_left -= 1,
             Err(WriteError::Raced { .. }) => {
@@ -95,9 +101,9 @@ fn prepare(call: &Call<'_>, mut object: Value, options: &WriteOptions) -> Result
     row.strategy.defaults(&mut object);
     let uid = uuid::Uuid::new_v4().to_string();
     metadata::prepare_for_create(row, &mut object, &call.info().namespace, uid, call.now(), fastrand::u64(..))?;
-    row.strategy.prepare_for_create(&mut object);
     row.strategy.sign(&mut object, call.user());
     let mut object = call.admit(Operation::Create, Some(object), None, options.dry_run)?.unwrap_or_default();
+    row.strategy.prepare_for_create(&mut object);
     row.strategy.defaults(&mut object);
     Ok(object)
 }

@@ -32,7 +32,7 @@ const ORPHAN: &str = "orphan";
 const FOREGROUND: &str = "foregroundDeletion";
 
 /// What a delete left behind.
-enum Outcome {
+pub enum Outcome {
     /// The object is gone; this was its last state.
     Gone(Arc<Object>),
     /// It waits for finalizers or its grace period.
@@ -43,6 +43,10 @@ enum Outcome {
 pub async fn delete(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let options = DeleteOptions::of(call.query, body.delete_options()?.as_ref())?;
     call.server.fresh().await?;
+    if let Some(why) = call.row.strategy.forbids_delete(&call.info().name) {
+        let (row, name) = (call.row, &call.info().name);
+        return Err(Status::forbidden(&row.group, &row.plural, name, why));
+    }
     let now = call.now().as_second();
     match delete_object(call, &call.info().name, &options).await? {
         Outcome::Waiting(object) => Ok(answer::object(200, call.format, call.row, &object, now)),
@@ -77,7 +81,26 @@ pub async fn delete_collection(call: &Call<'_>, body: body::Request) -> Result<R
     list::answer(call, page)
 }
 
+/// What a delete writes beside its own.
+#[derive(Default)]
+pub struct Prepared {
+    /// The object as it shall look at its end; none is as it is.
+    pub object: Option<Value>,
+    pub txn: Txn,
+}
+
 async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> Result<Outcome, Status> {
+    let admit = |stored: &Value| call.admit_delete(stored, options.dry_run).map(|()| Prepared::default());
+    delete_prepared(call, name, options, admit).await
+}
+
+/// Deletes the object after `prepare` has let it go.
+pub async fn delete_prepared(
+    call: &Call<'_>,
+    name: &str,
+    options: &DeleteOptions,
+    prepare: impl Fn(&Value) -> Result<Prepared, Status>,
+) -> Result<Outcome, Status> {
     let row = call.stored_row();
     let key = call.key(name);
     loop {
@@ -85,8 +108,8 @@ async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> 
         let current = call.table.get(&key).ok_or_else(not_found)?;
         let stored = current.value();
         check_preconditions(row, &stored, &current, name, options)?;
-        call.admit_delete(&stored, options.dry_run)?;
-        let waiting = plan(row, &stored, options, call.now());
+        let Prepared { object, txn } = prepare(&stored)?;
+        let waiting = plan(row, object.as_ref().unwrap_or(&stored), options, call.now());
         if options.dry_run {
             return Ok(match waiting {
                 Some(object) => {
@@ -99,10 +122,12 @@ async fn delete_object(call: &Call<'_>, name: &str, options: &DeleteOptions) -> 
         if waiting.as_ref() == Some(&stored) {
             return Ok(Outcome::Waiting(call.in_this_form(&current)));
         }
-        let (change, more) = match &waiting {
+        let (change, mut more) = match &waiting {
             Some(object) => (Change::Update(Draft::of(row, object), current.revision), Txn::default()),
             None => (Change::Delete(current.revision), allocation::release(call.server, row, &stored)),
         };
+        more.compares.extend(txn.compares);
+        more.ops.extend(txn.ops);
         match write(call, &key, change, more).await {
             Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written))),
             Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current))),
@@ -120,6 +145,13 @@ fn check_preconditions(
     name: &str,
     options: &DeleteOptions,
 ) -> Result<(), Status> {
+    if let Some(uid) = &options.uid
+        && uid != stored.uid()
+        && row.kind == "Namespace"
+    {
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", stored.uid());
+        return Err(Status::conflict("", "namespaces", name, &why));
+    }
     if let Some(uid) = &options.uid
         && uid != stored.uid()
     {

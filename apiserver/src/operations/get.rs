@@ -14,11 +14,11 @@ use crate::{answer, object::Object};
 
 /// Answers with the object as it is now, or at least as new as the resourceVersion asked for.
 pub async fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
-    let object = find(call).await?;
+    let object = call.in_this_form(&find(call).await?);
     Ok(answer::object(200, call.format, call.row, &object, call.now().as_second()))
 }
 
-/// The object that the request names.
+/// The object that the request names, as it is stored.
 pub async fn find(call: &Call<'_>) -> Result<Arc<Object>, Status> {
     match resource_version(call.query.get("resourceVersion"))? {
         None => call.server.fresh().await?,

@@ -92,7 +92,7 @@ pub async fn page(call: &Call<'_>, selection: &Selection) -> Result<Page, Status
         return from_history(call, selection, wanted, &start, limit).await;
     }
     let mut page = Page { revision, items: Vec::new(), next: None, remaining: None };
-    let mut walk = snapshot.from(namespace, start).filter(|object| selection.matches(call.row, object));
+    let mut walk = snapshot.from(namespace, start).filter(|object| selection.matches(call.stored_row(), object));
     match limit {
         None => page.items.extend(walk.cloned()),
         Some(limit) => {
@@ -127,7 +127,7 @@ async fn from_history(
             continue;
         }
         let object = Object::load(row, key, item.value, item.modified).map_err(Status::internal)?;
-        if !selection.matches(call.row, &object) {
+        if !selection.matches(row, &object) {
             continue;
         }
         if limit.is_some_and(|limit| page.items.len() == limit) {

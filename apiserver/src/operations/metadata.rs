@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    row::{Row, Scope},
+    row::{Row, Scope, Subresource},
     strategy::{Generation, NameRule},
 };
 
@@ -45,14 +45,23 @@ pub fn prepare_for_create(
     let base = object.meta_str("generateName").to_owned();
     let metadata = object.metadata_mut();
     for field in SERVER_OWNED.iter().chain(&["selfLink", "managedFields"]) {
-        metadata.remove(*field);
+        // Where the kind does not count generations, a client may keep a number of its own there.
+        if *field != "generation" || row.strategy.generation() != Generation::None {
+            metadata.remove(*field);
+        }
     }
     if metadata.get("name").and_then(Value::as_str).unwrap_or_default().is_empty() && !base.is_empty() {
         metadata.insert("name".into(), api::object::generate_name(&base, random).into());
     }
+    if row.strategy.is_named_by_server() && base.is_empty() {
+        let unnamed = metadata.get("name").and_then(Value::as_str).unwrap_or_default().is_empty();
+        if unnamed {
+            metadata.insert("name".into(), uid.as_str().into());
+        }
+    }
     metadata.insert("uid".into(), uid.into());
     metadata.insert("creationTimestamp".into(), api::time::to_seconds(now).into());
-    if row.strategy.generation() == Generation::OnSpecChange {
+    if row.strategy.generation() != Generation::None {
         metadata.insert("generation".into(), 1.into());
     }
     drop_empty(object);
@@ -105,11 +114,40 @@ pub fn prepare_for_update(
     Ok(())
 }
 
-/// Counts the generation up when something other than metadata and status differs.
-pub fn bump_generation(row: &Row, object: &mut Value, current: &Value) {
-    if row.strategy.generation() != Generation::OnSpecChange {
-        return;
+/// Takes out owners that are named twice, and says so.
+pub fn drop_repeated_owners(object: &mut Value) -> Option<String> {
+    let owners = object.get_mut("metadata")?.get_mut("ownerReferences")?.as_array_mut()?;
+    let mut kept: Vec<Value> = Vec::with_capacity(owners.len());
+    let mut repeated: Vec<String> = Vec::new();
+    for owner in std::mem::take(owners) {
+        if kept.contains(&owner) {
+            let uid = owner["uid"].as_str().unwrap_or_default().to_owned();
+            if !repeated.contains(&uid) {
+                repeated.push(uid);
+            }
+        } else {
+            kept.push(owner);
+        }
     }
+    *owners = kept;
+    (!repeated.is_empty()).then(|| {
+        format!(
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+             reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+            repeated.join(", ")
+        )
+    })
+}
+
+/// Counts the generation up when something other than metadata and status differs.
+pub fn bump_generation(row: &Row, subresource: Option<Subresource>, object: &mut Value, current: &Value) {
+    let annotations = match row.strategy.generation() {
+        Generation::None | Generation::Once => return,
+        Generation::OnSpecChange => false,
+        Generation::OnSpecOrAnnotationChange => {
+            subresource.is_none() && object.metadata().get("annotations") != current.metadata().get("annotations")
+        }
+    };
     let differs = |(name, value): (&String, &Value)| {
         !matches!(name.as_str(), "metadata" | "status") && current.get(name) != Some(value)
     };
@@ -120,7 +158,7 @@ pub fn bump_generation(row: &Row, object: &mut Value, current: &Value) {
         .unwrap_or(&empty)
         .keys()
         .any(|name| !matches!(name.as_str(), "metadata" | "status") && !now.contains_key(name));
-    if removed || now.iter().any(differs) {
+    if annotations || removed || now.iter().any(differs) {
         let next = current.generation() + 1;
         object.metadata_mut().insert("generation".into(), next.into());
     }
@@ -271,6 +309,12 @@ fn validate_owners(owners: &Field<'_>, errors: &mut Vec<FieldError>) {
                 let detail = if name == "apiVersion" { "version must not be empty" } else { "must not be empty" };
                 errors.push(field.invalid_value("", detail));
             }
+        }
+        let (version, kind) = (owner.child("apiVersion"), owner.child("kind"));
+        if version.str().split('/').count() > 2 {
+            errors.push(version.invalid("version must not be empty"));
+        } else if version.str() == "v1" && kind.str() == "Event" {
+            errors.push(owners.invalid_value(owner.value.clone(), "/v1, Kind=Event is disallowed from being an owner"));
         }
         controllers += usize::from(owner.child("controller").bool());
     }

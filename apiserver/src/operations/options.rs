@@ -147,7 +147,9 @@ impl DeleteOptions {
             orphan = root.child("orphanDependents").value.as_bool().or(orphan);
         }
         if policy.is_some() && orphan.is_some() {
-            let message = "Invalid value: \"\": orphanDependents and deletionPropagation cannot be both set".to_owned();
+            let policy = policy.unwrap_or_default();
+            let message =
+                format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
             return Err(invalid("DeleteOptions", "propagationPolicy", "FieldValueInvalid", message));
         }
         options.propagation = match policy.as_deref() {

@@ -2,9 +2,9 @@
 //!
 //! Upstream: pkg/registry/core/pod/storage/storage.go (BindingREST), pkg/registry/core/serviceaccount/storage/token.go,
 //!   pkg/registry/apps/deployment/storage/storage.go (ScaleREST)
-//! Left out: eviction, proxy.
+//! Left out: nothing; eviction and proxy have files of their own.
 
-use api::{decode::Target, object::Object as _, status::Status};
+use api::{decode::Target, field::Field, object::Object as _, status::Status};
 use axum::body::Body;
 use http::Response;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>
     let kind = target["kind"].as_str().unwrap_or_default();
     let node = target["name"].as_str().unwrap_or_default().to_owned();
     if !matches!(kind, "" | "Node") || node.is_empty() {
-        let field = api::field::Field::root(&binding);
+        let field = Field::root(&binding);
         let target = field.child("target");
         let error = if node.is_empty() {
             target.child("name").required("")
@@ -101,7 +101,11 @@ fn kind(group: &'static str, version: &'static str, kind: &'static str) -> Resul
 
 /// The Scale of an object.
 fn scale_of(object: &Value) -> Value {
-    let selector = api::selector::Selector::from_json(&object["spec"]["selector"]).map(|selector| selector.to_string());
+    let labels = &object["spec"]["selector"];
+    // A ReplicationController's selector is a plain map.
+    let selector =
+        if object.kind() == "ReplicationController" { json!({"matchLabels": labels}) } else { labels.clone() };
+    let selector = api::selector::Selector::from_json(&selector).map(|selector| selector.to_string());
     let metadata = json!({
         "name": object.name(), "namespace": object.namespace(), "uid": object.uid(),
         "resourceVersion": object.resource_version(), "creationTimestamp": object.meta_str("creationTimestamp"),
@@ -127,6 +131,7 @@ enum Sent {
 
 /// GET, PUT and PATCH of a Scale.
 pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Response<Body>, Status> {
+    call.format.is_of_objects()?;
     let Some(body) = body else {
         return Ok(answer::value(200, call.format, &scale_of(&get::find(call).await?.value())));
     };
@@ -154,11 +159,23 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
             }
             Sent::Scale(scale) => scale.clone(),
         };
-        let given = scale.name();
-        if given != call.info().name {
+        let (given, name) = (scale.name(), &call.info().name);
+        if given.is_empty() {
+            let message =
+                format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+            return Err(Status::bad_request(message));
+        }
+        if given != name {
             let message =
                 format!("the name of the object ({given}) does not match the name on the URL ({})", call.info().name);
             return Err(Status::bad_request(message));
+        }
+        let root = Field::root(&scale);
+        let spec = root.child("spec");
+        let replicas = spec.child("replicas");
+        if replicas.i64().is_some_and(|replicas| replicas < 0) {
+            let error = replicas.invalid("must be greater than or equal to 0");
+            return Err(Status::invalid("autoscaling", "Scale", name, &[error]));
         }
         let mut object = current.clone();
         let version = scale.resource_version();
@@ -166,6 +183,9 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
             object.metadata_mut().insert("resourceVersion".into(), version.into());
         } else {
             object.metadata_mut().remove("resourceVersion");
+        }
+        if !scale.uid().is_empty() && !patches {
+            object.metadata_mut().insert("uid".into(), scale.uid().into());
         }
         object["spec"]["replicas"] = scale["spec"]["replicas"].as_i64().unwrap_or_default().into();
         Ok(object)

@@ -23,6 +23,7 @@ use crate::{
     allocation, answer,
     body::{self, Warnings},
     object::{Draft, Object},
+    quota,
     row::Subresource,
 };
 
@@ -79,7 +80,7 @@ pub async fn change(
     for _ in 0..CONFLICT_ATTEMPTS {
         let current = call.current().ok_or_else(|| call.not_found())?;
         let stored = current.value();
-        let object = match &call.row.stored_as {
+        let mut object = match &call.row.stored_as {
             None => desired(&stored)?,
             Some(other) => {
                 let mut shown = stored.clone();
@@ -89,14 +90,9 @@ pub async fn change(
                 object
             }
         };
+        warnings.extend(metadata::drop_repeated_owners(&mut object).into_iter().collect());
         let expected = object.resource_version().to_owned();
         let unconditional = expected.is_empty() || expected == "0";
-        if unconditional && !row.unconditional_update && call.info().verb == "update" {
-            let field = Field::root(&object);
-            let error =
-                field.child("metadata").child("resourceVersion").invalid_value(0, "must be specified for an update");
-            return Err(Status::invalid(&row.group, &row.kind, &name, &[error]));
-        }
         if !unconditional && expected != current.revision.to_string() {
             if expected.parse::<u64>().is_err() {
                 let message = format!("strconv.ParseUint: parsing {expected:?}: invalid syntax");
@@ -105,6 +101,12 @@ pub async fn change(
             return Err(Status::modified(&row.group, &row.plural, &name));
         }
         let mut object = prepare(call, object, &stored, &name, options)?;
+        if unconditional && !row.unconditional_update && call.info().verb == "update" {
+            let field = Field::root(&object);
+            let error =
+                field.child("metadata").child("resourceVersion").invalid_value(0, "must be specified for an update");
+            return Err(Status::invalid(&row.group, &row.plural, &name, &[error]));
+        }
         let allocation = allocation::for_write(call.server, row, &mut object, Some(&stored), fastrand::u64(..))?;
         check(call, &object, &stored, &name)?;
         let object = call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?;
@@ -113,6 +115,7 @@ pub async fn change(
         if draft.stored == current.stored() && allocation.txn.ops.is_empty() {
             return Ok(call.in_this_form(&current));
         }
+        let mut charge = quota::charge(call, Operation::Update, &object, Some(&stored), options.dry_run).await?;
         if options.dry_run {
             return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), current.revision))));
         }
@@ -122,7 +125,9 @@ pub async fn change(
             false => Change::Update(draft.clone(), current.revision),
         };
         let more = if finished { allocation::release(call.server, row, &stored) } else { allocation.txn };
-        match write(call, &current.key, change, more).await {
+        let written = write(call, &current.key, change, charge.onto(more)).await;
+        charge.settle(call, &written).await;
+        match written {
             Ok(written) if finished => {
                 return Ok(call.in_this_form(&Arc::new(draft.at(current.key.clone(), written.revision))));
             }
@@ -164,10 +169,8 @@ fn prepare(
         Some(subresource) => row.strategy.prepare_for_subresource(subresource, object, stored),
     };
     prepare(&mut object);
-    // A binding writes around the pods' strategy upstream, so that a pod that waited is still of generation 1.
-    if call.subresource != Some(Subresource::Binding) {
-        metadata::bump_generation(row, &mut object, stored);
-    }
+    row.strategy.stamp(&mut object, stored, call.now());
+    metadata::bump_generation(row, call.subresource, &mut object, stored);
     let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
     row.strategy.defaults(&mut object);
     Ok(object)

@@ -89,10 +89,11 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
             return Ok(respond(Body::from(line)));
         }
     };
+    let served = call.server.registry.served(&call.row.group, &call.info().version, &call.row.plural);
     let mut watcher = Watcher {
         memory: call.server.memory.clone(),
         table: call.table.clone(),
-        row: call.server.registry.resource(&call.row.group, &call.row.plural).unwrap_or(&call.table.row).clone(),
+        row: served.unwrap_or(&call.table.row).clone(),
         cursor,
         selection,
         shape: call.format.shape,

@@ -7,14 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Compare, Op, Revision, StoreError, Txn};
 
 use super::call::Call;
 use crate::{
-    capacity,
+    capacity, leadership,
     memory::{OBJECTS, store_key},
     object::{Draft, Object, ObjectKey},
+    row::Row,
 };
 
 /// The prefix of provenance keys: `/provenance/` and the rest of the object's key.
@@ -22,9 +23,6 @@ pub const PROVENANCE: &str = "/provenance/";
 
 /// How long it is remembered who deleted an object.
 const PROVENANCE_OF_DELETES: Duration = Duration::from_secs(3600);
-
-/// Upstream's default of `--event-ttl`.
-const EVENT_TTL: Duration = Duration::from_secs(3600);
 
 /// An object larger than this is refused, as etcd refuses it.
 const OBJECT_LIMIT_BYTES: usize = 1_572_864;
@@ -71,17 +69,19 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change, more: Txn) 
     let stored = draft.as_ref().map(|draft| draft.stored.clone());
     let is_delete = stored.is_none();
     let is_event = row.group.is_empty() && row.plural == "events";
-    let ttl = is_event.then_some(EVENT_TTL);
+    let ttl = is_event.then_some(call.server.event_ttl);
     compares.insert(0, compare);
+    compares.extend(leadership::demand(call.server, call.headers).map_err(WriteError::Failed)?);
+    if row.plural == "leases" {
+        ops.extend(leadership::end(row, call.table.get(key).as_deref(), stored.as_deref()));
+    }
     let op = match &stored {
         Some(value) => Op::Put { key: store_key.clone(), value: value.clone(), ttl },
         None => Op::Delete { key: store_key.clone() },
     };
     ops.insert(0, op);
     if !is_event && row.plural != "leases" {
-        let rest = &store_key[OBJECTS.len()..];
-        let key = [PROVENANCE.as_bytes(), rest].concat().into();
-        ops.push(Op::Put { key, value: provenance(call), ttl: is_delete.then_some(PROVENANCE_OF_DELETES) });
+        ops.push(provenance_of(call, &store_key, is_delete.then_some(PROVENANCE_OF_DELETES)));
     }
     let memory = &call.server.memory;
     let _expected = draft.map(|draft| memory.expect(store_key.clone(), draft));
@@ -116,6 +116,18 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change, more: Txn) 
             object.map(Arc::new).map_err(|error| WriteError::Failed(Status::internal(error)))
         }
     }
+}
+
+/// The operations that write another object in a write's own transaction: a quota or a budget that it is charged to.
+pub fn beside(call: &Call<'_>, row: &Row, key: &ObjectKey, value: &Value) -> [Op; 2] {
+    let key = store_key(row, key);
+    let record = provenance_of(call, &key, None);
+    [Op::Put { key, value: Draft::of(row, value).stored, ttl: None }, record]
+}
+
+fn provenance_of(call: &Call<'_>, store_key: &[u8], ttl: Option<Duration>) -> Op {
+    let key = [PROVENANCE.as_bytes(), &store_key[OBJECTS.len()..]].concat().into();
+    Op::Put { key, value: provenance(call), ttl }
 }
 
 /// Runs the transaction. What is given back to a node that has never been asked for it (a pod older than the ledger) is

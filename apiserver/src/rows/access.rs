@@ -40,6 +40,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["csr"]),
             subresources: vec![Status, Approval],
             selectable_fields: vec![field!("spec.signerName")],
+            lies_idle: true,
             strategy: Arc::new(certificate_request::CertificateRequests),
             ..cluster_scoped("certificates.k8s.io", "v1", "CertificateSigningRequest", "certificatesigningrequests")
         }

@@ -1,7 +1,7 @@
 //! The rows of the core group.
 //!
 //! Upstream: pkg/registry/core/rest/storage_core.go
-//! Left out: componentstatuses, deprecated since 1.19.
+//! Left out: the probes behind componentstatuses, deprecated since 1.19: the list is empty.
 
 use std::sync::Arc;
 
@@ -59,7 +59,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ns"]),
             verbs: Verbs::NoDeleteCollection,
             subresources: vec![Status, Finalize],
-            selectable_fields: vec![field!("name", "metadata.name"), field!("status.phase")],
+            selectable_fields: vec![field!("status.phase")],
             strategy: Arc::new(namespace::Namespaces),
             ..cluster_scoped("", "v1", "Namespace", "namespaces")
         }
@@ -79,7 +79,6 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["pv"]),
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
-            selectable_fields: vec![field!("name", "metadata.name")],
             strategy: Arc::new(persistent_volume::Volumes),
             ..cluster_scoped("", "v1", "PersistentVolume", "persistentvolumes")
         }
@@ -88,7 +87,6 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["pvc"]),
             subresources: vec![Status],
             delete_answer: DeleteAnswer::Object,
-            selectable_fields: vec![field!("name", "metadata.name")],
             strategy: Arc::new(persistent_volume_claim::Claims),
             ..namespaced("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
         }
@@ -102,10 +100,17 @@ pub(super) fn rows() -> Vec<Row> {
                 read: |object| text_or(object, "status.replicas", "0"),
             }],
             orphans_by_default: true,
+            lies_idle: true,
             strategy: Arc::new(replication_controller::ReplicationControllers),
             ..namespaced("", "v1", "ReplicationController", "replicationcontrollers")
         }
         .shown_as(print::workloads::REPLICATION_CONTROLLERS),
+        Row {
+            short_names: names(&["cs"]),
+            verbs: Verbs::ReadOnly,
+            ..cluster_scoped("", "v1", "ComponentStatus", "componentstatuses")
+        }
+        .shown_as(print::core::COMPONENT_STATUSES),
         Row {
             delete_answer: DeleteAnswer::Object,
             strategy: Arc::new(replication_controller::PodTemplates),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::{
     row::{Row, Subresource::*},
-    strategy::{endpoints, ingress, network_policy},
+    strategy::{endpoints, ingress, network_policy, service_addresses},
 };
 
 use super::{cluster_scoped, names, namespaced, print};
@@ -30,14 +30,25 @@ pub(super) fn rows() -> Vec<Row> {
         .shown_as(print::networking::INGRESS_CLASSES),
         Row {
             short_names: names(&["netpol"]),
+            lies_idle: true,
             strategy: Arc::new(network_policy::NetworkPolicies),
             ..namespaced(NETWORKING, "v1", "NetworkPolicy", "networkpolicies")
         }
         .shown_as(print::networking::NETWORK_POLICIES),
-        Row { subresources: vec![Status], ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs") }
-            .shown_as(print::networking::SERVICE_CIDRS),
-        Row { short_names: names(&["ip"]), ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses") }
-            .shown_as(print::networking::IP_ADDRESSES),
+        Row {
+            subresources: vec![Status],
+            lies_idle: true,
+            strategy: Arc::new(service_addresses::ServiceCidrs),
+            ..cluster_scoped(NETWORKING, "v1", "ServiceCIDR", "servicecidrs")
+        }
+        .shown_as(print::networking::SERVICE_CIDRS),
+        Row {
+            short_names: names(&["ip"]),
+            lies_idle: true,
+            strategy: Arc::new(service_addresses::IpAddresses),
+            ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses")
+        }
+        .shown_as(print::networking::IP_ADDRESSES),
         Row {
             strategy: Arc::new(endpoints::EndpointSlices),
             ..namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices")

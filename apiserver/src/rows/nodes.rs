@@ -49,7 +49,14 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ev"]),
             create_on_update: true,
             selectable_fields: new_event_fields(),
-            stored_as: Some(StoredAs { group: "", plural: "events", to_stored, from_stored, stored_label }),
+            stored_as: Some(StoredAs {
+                group: "",
+                version: "v1",
+                plural: "events",
+                to_stored,
+                from_stored,
+                stored_label,
+            }),
             ..namespaced("events.k8s.io", "v1", "Event", "events")
         }
         .shown_as(print::nodes::NEW_EVENTS),
@@ -110,6 +117,11 @@ fn from_stored(event: &mut Value) {
     let Some(fields) = event.as_object_mut() else { return };
     for (new, core) in RENAMED {
         rename(fields, core, new);
+    }
+    for name in ["reportingController", "reportingInstance"] {
+        if fields.get(name).is_some_and(|value| value == "") {
+            fields.remove(name);
+        }
     }
     fields.insert("apiVersion".to_owned(), "events.k8s.io/v1".into());
 }

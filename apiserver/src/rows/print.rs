@@ -6,10 +6,14 @@
 pub mod access;
 pub mod ages;
 pub mod core;
+pub mod devices;
+pub mod extension;
 pub mod networking;
 pub mod nodes;
 pub mod pods;
 pub mod storage;
+#[cfg(test)]
+mod tests;
 pub mod workloads;
 
 use serde_json::{Value, json};
@@ -41,6 +45,11 @@ pub const fn name() -> Heading {
 
 pub const fn text(name: &'static str) -> Heading {
     Heading(name, Kind::Text, 0)
+}
+
+/// A column that names another object.
+pub const fn name_of_other(name: &'static str) -> Heading {
+    Heading(name, Kind::Name, 0)
 }
 
 pub const fn integer(name: &'static str) -> Heading {

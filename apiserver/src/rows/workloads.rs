@@ -1,7 +1,7 @@
 //! The rows of apps, batch, autoscaling and policy.
 //!
 //! Upstream: pkg/registry/{apps,batch,autoscaling,policy}/rest
-//! Left out: autoscaling/v1, a conversion of v2 that comes later.
+//! Left out: nothing of 1.35's GA kinds.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::{
     strategy::{autoscaler, cron_job, daemon_set, deployment, disruption_budget, job, replica_set, stateful_set},
 };
 
-use super::{all, names, namespaced, print, text_or};
+use super::{all, autoscaling_v1, names, namespaced, print, text_or};
 
 pub(super) fn rows() -> Vec<Row> {
     vec![
@@ -26,10 +26,6 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["rs"]),
             categories: all(),
             subresources: vec![Status, Scale],
-            selectable_fields: vec![SelectableField {
-                label: "status.replicas",
-                read: |object| text_or(object, "status.replicas", "0"),
-            }],
             strategy: Arc::new(replica_set::ReplicaSets),
             ..namespaced("apps", "v1", "ReplicaSet", "replicasets")
         }
@@ -38,6 +34,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["sts"]),
             categories: all(),
             subresources: vec![Status, Scale],
+            lies_idle: true,
             strategy: Arc::new(stateful_set::StatefulSets),
             ..namespaced("apps", "v1", "StatefulSet", "statefulsets")
         }
@@ -46,6 +43,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["ds"]),
             categories: all(),
             subresources: vec![Status],
+            lies_idle: true,
             strategy: Arc::new(daemon_set::DaemonSets),
             ..namespaced("apps", "v1", "DaemonSet", "daemonsets")
         }
@@ -63,6 +61,7 @@ pub(super) fn rows() -> Vec<Row> {
                 read: |object| text_or(object, "status.succeeded", "0"),
             }],
             orphans_by_default: true,
+            lies_idle: true,
             strategy: Arc::new(job::Jobs),
             ..namespaced("batch", "v1", "Job", "jobs")
         }
@@ -71,6 +70,7 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["cj"]),
             categories: all(),
             subresources: vec![Status],
+            lies_idle: true,
             strategy: Arc::new(cron_job::CronJobs),
             ..namespaced("batch", "v1", "CronJob", "cronjobs")
         }
@@ -79,14 +79,25 @@ pub(super) fn rows() -> Vec<Row> {
             short_names: names(&["hpa"]),
             categories: all(),
             subresources: vec![Status],
+            lies_idle: true,
             strategy: Arc::new(autoscaler::Autoscalers),
             ..namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+        }
+        .shown_as(print::workloads::HORIZONTAL_POD_AUTOSCALERS),
+        Row {
+            short_names: names(&["hpa"]),
+            categories: all(),
+            subresources: vec![Status],
+            stored_as: Some(autoscaling_v1::STORED_AS),
+            lies_idle: true,
+            ..namespaced("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
         }
         .shown_as(print::workloads::HORIZONTAL_POD_AUTOSCALERS),
         Row {
             short_names: names(&["pdb"]),
             subresources: vec![Status],
             unconditional_update: false,
+            lies_idle: true,
             strategy: Arc::new(disruption_budget::DisruptionBudgets),
             ..namespaced("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
         }

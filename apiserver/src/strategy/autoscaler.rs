@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{Fields, fill, fill_text, lacks, object_in, object_or_empty, spec},
+    filling::{Fields, fill, fill_condition_times, fill_text, lacks, object_in, object_or_empty, spec},
     keep_status,
 };
 
@@ -18,6 +18,7 @@ pub(crate) struct Autoscalers;
 
 impl Strategy for Autoscalers {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime"]);
         let Some(spec) = spec(object) else { return };
         fill(spec, "minReplicas", 1);
         if lacks(spec, "metrics") {
@@ -52,7 +53,6 @@ impl Strategy for Autoscalers {
 fn rules(behavior: &mut Fields, direction: &str, policies: Value) {
     let rules = object_or_empty(behavior, direction);
     fill_text(rules, "selectPolicy", "Max");
-    if lacks(rules, "policies") {
-        rules.insert("policies".to_owned(), policies);
-    }
+    // A list that is there and empty is a mistake, and stays for validation to see.
+    fill(rules, "policies", policies);
 }

@@ -3,6 +3,10 @@
 //! Upstream: pkg/registry/certificates/certificates/strategy.go
 //! Left out: the requestor's identity in the spec: admission writes it, since it knows who asks.
 
+mod validation;
+
+use api::field::{Field, FieldError};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{NameRule, Strategy, keep, keep_status};
@@ -45,6 +49,36 @@ impl Strategy for CertificateRequests {
                 object["status"]["conditions"] = conditions;
             }
         }
+    }
+
+    /// A condition says when it was last written, and since when it is as it is.
+    fn stamp(&self, object: &mut Value, current: &Value, now: Timestamp) {
+        let before = current["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let Some(conditions) = object["status"].get_mut("conditions").and_then(Value::as_array_mut) else { return };
+        let now = api::time::to_seconds(now);
+        for condition in conditions {
+            let same =
+                before.iter().find(|old| old["type"] == condition["type"] && old["status"] == condition["status"]);
+            if condition["lastTransitionTime"].is_null() {
+                let since = same.map(|old| old["lastTransitionTime"].clone()).filter(|since| !since.is_null());
+                condition["lastTransitionTime"] = since.unwrap_or_else(|| now.as_str().into());
+            }
+            if condition["lastUpdateTime"].is_null() {
+                condition["lastUpdateTime"] = now.as_str().into();
+            }
+        }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::request(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current, None)
+    }
+
+    fn validate_subresource(&self, subresource: Subresource, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current, Some(subresource))
     }
 
     fn name_rule(&self) -> NameRule {

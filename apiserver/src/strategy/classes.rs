@@ -18,12 +18,18 @@ pub(crate) struct PriorityClasses;
 impl Strategy for PriorityClasses {
     fn defaults(&self, object: &mut Value) {
         if let Some(fields) = object.as_object_mut() {
+            fill(fields, "value", 0);
             fill(fields, "preemptionPolicy", "PreemptLowerPriority");
         }
     }
 
     fn generation(&self) -> Generation {
-        Generation::OnSpecChange
+        Generation::Once
+    }
+
+    fn forbids_delete(&self, name: &str) -> Option<&'static str> {
+        let system = matches!(name, "system-cluster-critical" | "system-node-critical");
+        system.then_some("this is a system priority class and cannot be deleted")
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {

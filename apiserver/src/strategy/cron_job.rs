@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, fill_text, object_in, object_or_empty, spec},
+    filling::{fill, fill_text, object_or_empty, spec},
     keep_status, pod_template,
 };
 
@@ -24,9 +24,9 @@ impl Strategy for CronJobs {
         fill(spec, "successfulJobsHistoryLimit", 3);
         fill(spec, "failedJobsHistoryLimit", 1);
         // The Job inside gets its own defaults when it is made.
-        if let Some(template) = object_in(spec, "jobTemplate") {
-            pod_template::defaults(object_or_empty(template, "spec"), "template");
-        }
+        let template = object_or_empty(spec, "jobTemplate");
+        object_or_empty(template, "metadata");
+        pod_template::defaults(object_or_empty(template, "spec"), "template");
     }
 
     fn prepare_for_create(&self, object: &mut Value) {

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, fill_text, object_or_empty, spec},
-    keep_status, pod_template,
+    filling::{fill, fill_condition_times, fill_text, object_or_empty, spec},
+    keep, keep_all_but, keep_status, pod_template,
 };
 
 use crate::row::Subresource;
@@ -20,6 +20,7 @@ pub(crate) struct Deployments;
 
 impl Strategy for Deployments {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime", "lastUpdateTime"]);
         let Some(spec) = spec(object) else { return };
         fill(spec, "replicas", 1);
         let strategy = object_or_empty(spec, "strategy");
@@ -42,8 +43,13 @@ impl Strategy for Deployments {
         keep_status(object, current);
     }
 
+    fn prepare_for_subresource(&self, _: Subresource, object: &mut Value, current: &Value) {
+        keep_all_but(object, current, &["status", "metadata"]);
+        keep(&mut object["metadata"], &current["metadata"], "labels");
+    }
+
     fn generation(&self) -> Generation {
-        Generation::OnSpecChange
+        Generation::OnSpecOrAnnotationChange
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {

@@ -8,13 +8,17 @@ pub(crate) mod validation;
 use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
-use super::{Generation, Strategy, keep_status};
+use super::{Generation, Strategy, filling::spec, keep_status};
 
 use crate::row::Subresource;
 
 pub(crate) struct DisruptionBudgets;
 
 impl Strategy for DisruptionBudgets {
+    fn defaults(&self, object: &mut Value) {
+        spec(object);
+    }
+
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] =
             json!({"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0});

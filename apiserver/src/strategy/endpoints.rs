@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     Generation, Strategy,
-    filling::{fill, fill_text, objects_in},
+    filling::{fill, fill_text, object_or_empty, objects_in},
 };
 
 pub(crate) struct Endpoints;
@@ -36,6 +36,9 @@ pub(crate) struct EndpointSlices;
 impl Strategy for EndpointSlices {
     fn defaults(&self, object: &mut Value) {
         let Some(fields) = object.as_object_mut() else { return };
+        for endpoint in objects_in(fields, "endpoints") {
+            object_or_empty(endpoint, "conditions");
+        }
         for port in objects_in(fields, "ports") {
             fill(port, "name", "");
             fill(port, "protocol", "TCP");

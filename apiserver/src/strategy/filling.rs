@@ -32,6 +32,21 @@ pub(crate) fn fill_number(fields: &mut Fields, name: &str, value: i64) {
     }
 }
 
+/// Writes null for the points in time that are absent: where upstream's field is no pointer, it is always written.
+pub(crate) fn fill_times(fields: &mut Fields, names: &[&str]) {
+    for name in names {
+        fields.entry(*name).or_insert(Value::Null);
+    }
+}
+
+/// As [`fill_times`], for each of the conditions in the status.
+pub(crate) fn fill_condition_times(object: &mut Value, names: &[&str]) {
+    let status = object.get_mut("status").and_then(Value::as_object_mut);
+    for condition in status.into_iter().flat_map(|status| objects_in(status, "conditions")) {
+        fill_times(condition, names);
+    }
+}
+
 /// The object at `name`, if there is one.
 pub(crate) fn object_in<'a>(fields: &'a mut Fields, name: &str) -> Option<&'a mut Fields> {
     fields.get_mut(name)?.as_object_mut()

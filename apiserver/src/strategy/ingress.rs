@@ -13,6 +13,7 @@ use super::{
     filling::{fill, object_in, spec},
     keep_status,
 };
+use crate::row::Subresource;
 
 pub(crate) struct Ingresses;
 
@@ -35,6 +36,10 @@ impl Strategy for Ingresses {
 
     fn validate_update(&self, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
         validation::ingress(object)
+    }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }
 

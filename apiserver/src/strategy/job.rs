@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, fill_text, lacks, object_in, object_or_empty, objects_in, spec},
+    filling::{fill, fill_condition_times, fill_text, lacks, object_in, object_or_empty, objects_in, spec},
     keep_status, pod_template,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Jobs;
 
 impl Strategy for Jobs {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastProbeTime", "lastTransitionTime"]);
         let Some(spec) = spec(object) else { return };
         let absent = |spec: &super::filling::Fields, name: &str| spec.get(name).is_none_or(Value::is_null);
         if absent(spec, "completions") && absent(spec, "parallelism") {

@@ -5,12 +5,18 @@
 
 pub(crate) mod validation;
 
-use super::Strategy;
 use api::field::{Field, FieldError};
+use serde_json::Value;
+
+use super::{Strategy, filling::spec};
 
 pub(crate) struct Leases;
 
 impl Strategy for Leases {
+    fn defaults(&self, object: &mut Value) {
+        spec(object);
+    }
+
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::lease(object)
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{Fields, canonical_quantities, object_in, object_or_empty, objects_in, spec},
+    filling::{Fields, canonical_quantities, lacks, object_in, object_or_empty, objects_in, spec},
     keep_status,
 };
 
@@ -21,6 +21,9 @@ pub(crate) struct LimitRanges;
 impl Strategy for LimitRanges {
     fn defaults(&self, object: &mut Value) {
         let Some(spec) = spec(object) else { return };
+        if lacks(spec, "limits") {
+            spec.insert("limits".to_owned(), Value::Null);
+        }
         for item in objects_in(spec, "limits") {
             for list in ["max", "min", "default", "defaultRequest", "maxLimitRequestRatio"] {
                 canonical_quantities(item, list);
@@ -33,6 +36,10 @@ impl Strategy for LimitRanges {
                 copy_missing(item, "min", "defaultRequest");
             }
         }
+    }
+
+    fn is_named_by_server(&self) -> bool {
+        true
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
@@ -53,9 +60,7 @@ pub(crate) struct ResourceQuotas;
 impl Strategy for ResourceQuotas {
     fn defaults(&self, object: &mut Value) {
         let Some(fields) = object.as_object_mut() else { return };
-        if let Some(spec) = object_in(fields, "spec") {
-            canonical_quantities(spec, "hard");
-        }
+        canonical_quantities(object_or_empty(fields, "spec"), "hard");
         if let Some(status) = object_in(fields, "status") {
             canonical_quantities(status, "hard");
             canonical_quantities(status, "used");

@@ -8,7 +8,11 @@ pub(crate) mod validation;
 use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
-use super::{NameRule, Strategy, filling::object_or_empty, keep, keep_all_but, keep_status};
+use super::{
+    NameRule, Strategy,
+    filling::{fill_condition_times, object_or_empty},
+    keep, keep_all_but, keep_status,
+};
 use crate::row::Subresource;
 
 /// The label that selects a namespace by its name.
@@ -20,6 +24,7 @@ pub(crate) struct Namespaces;
 
 impl Strategy for Namespaces {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime"]);
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         if let (false, Some(metadata)) = (name.is_empty(), object["metadata"].as_object_mut()) {
             object_or_empty(metadata, "labels").insert(NAME_LABEL.to_owned(), name.into());

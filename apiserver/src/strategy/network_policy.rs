@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, lacks, objects_in, spec},
+    filling::{fill, lacks, object_or_empty, objects_in, spec},
 };
 
 pub(crate) struct NetworkPolicies;
@@ -18,6 +18,7 @@ pub(crate) struct NetworkPolicies;
 impl Strategy for NetworkPolicies {
     fn defaults(&self, object: &mut Value) {
         let Some(spec) = spec(object) else { return };
+        object_or_empty(spec, "podSelector");
         for direction in ["ingress", "egress"] {
             for rule in objects_in(spec, direction) {
                 for port in objects_in(rule, "ports") {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{canonical_quantities, fill, lacks, object_in, object_or_empty, spec},
+    filling::{canonical_quantities, fill, fill_condition_times, lacks, object_in, object_or_empty, spec},
     keep_status,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Nodes;
 
 impl Strategy for Nodes {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastHeartbeatTime", "lastTransitionTime"]);
         if let Some(status) = object.as_object_mut().and_then(|fields| object_in(fields, "status")) {
             canonical_quantities(status, "capacity");
             canonical_quantities(status, "allocatable");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{Fields, canonical_quantities, fill, fill_text, object_in, object_or_empty, spec},
+    filling::{Fields, canonical_quantities, fill, fill_condition_times, fill_text, object_in, object_or_empty, spec},
     keep_status,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct Claims;
 
 impl Strategy for Claims {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastProbeTime", "lastTransitionTime"]);
         claim(object);
     }
 

@@ -11,5 +11,6 @@ use super::{
 /// Fills in the template at `name` of a workload's spec.
 pub(crate) fn defaults(workload_spec: &mut Fields, name: &str) {
     let template = object_or_empty(workload_spec, name);
+    object_or_empty(template, "metadata");
     pod::defaults::pod_spec(object_or_empty(template, "spec"));
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     NameRule, Strategy,
-    filling::{fill_text, object_in, objects_in},
+    filling::{fill_text, object_or_empty, objects_in},
 };
 
 const GROUP: &str = "rbac.authorization.k8s.io";
@@ -40,9 +40,7 @@ pub(crate) struct Bindings;
 impl Strategy for Bindings {
     fn defaults(&self, object: &mut Value) {
         let Some(fields) = object.as_object_mut() else { return };
-        if let Some(role) = object_in(fields, "roleRef") {
-            fill_text(role, "apiGroup", GROUP);
-        }
+        fill_text(object_or_empty(fields, "roleRef"), "apiGroup", GROUP);
         for subject in objects_in(fields, "subjects") {
             if matches!(subject.get("kind").and_then(Value::as_str), Some("User" | "Group")) {
                 fill_text(subject, "apiGroup", GROUP);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, spec},
+    filling::{fill, fill_condition_times, spec},
     keep_status, pod_template,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct ReplicaSets;
 
 impl Strategy for ReplicaSets {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime"]);
         let Some(spec) = spec(object) else { return };
         fill(spec, "replicas", 1);
         pod_template::defaults(spec, "template");

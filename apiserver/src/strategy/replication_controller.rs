@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, lacks, object_or_empty},
+    filling::{fill, fill_condition_times, lacks, object_or_empty},
     keep_status, pod_template,
 };
 
@@ -20,6 +20,7 @@ pub(crate) struct ReplicationControllers;
 
 impl Strategy for ReplicationControllers {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime"]);
         let Some(fields) = object.as_object_mut() else { return };
         let spec = object_or_empty(fields, "spec");
         fill(spec, "replicas", 1);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::{
     Generation, Strategy,
-    filling::{fill, fill_text, object_or_empty, spec},
+    filling::{fill, fill_condition_times, fill_text, object_or_empty, spec},
     keep_status,
     persistent_volume_claim::claim,
     pod_template,
@@ -22,6 +22,7 @@ pub(crate) struct StatefulSets;
 
 impl Strategy for StatefulSets {
     fn defaults(&self, object: &mut Value) {
+        fill_condition_times(object, &["lastTransitionTime"]);
         let Some(spec) = spec(object) else { return };
         fill_text(spec, "podManagementPolicy", "OrderedReady");
         let strategy = object_or_empty(spec, "updateStrategy");

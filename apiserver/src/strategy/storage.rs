@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{fill, lacks, spec},
-    keep_status,
+    filling::{canonical_quantity, fill, lacks, objects_in, spec},
+    keep_all_but, keep_metadata, keep_status,
 };
+use crate::row::Subresource;
 
 pub(crate) struct StorageClasses;
 
@@ -68,6 +69,11 @@ impl Strategy for VolumeAttachments {
         keep_status(object, current);
     }
 
+    fn prepare_for_subresource(&self, _: Subresource, object: &mut Value, current: &Value) {
+        keep_all_but(object, current, &["status", "metadata"]);
+        keep_metadata(object, current);
+    }
+
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::attachment(object)
     }
@@ -80,11 +86,50 @@ impl Strategy for VolumeAttachments {
 pub(crate) struct CsiNodes;
 
 impl Strategy for CsiNodes {
+    fn defaults(&self, object: &mut Value) {
+        let Some(spec) = spec(object) else { return };
+        for driver in objects_in(spec, "drivers") {
+            driver.entry("topologyKeys").or_insert(Value::Null);
+        }
+    }
+
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::node(object)
     }
 
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         validation::node_update(object, current)
+    }
+}
+
+pub(crate) struct CsiStorageCapacities;
+
+impl Strategy for CsiStorageCapacities {
+    fn defaults(&self, object: &mut Value) {
+        for name in ["capacity", "maximumVolumeSize"] {
+            if let Some(quantity) = object.get_mut(name) {
+                canonical_quantity(quantity);
+            }
+        }
+    }
+
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::capacity(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::capacity_update(object, current)
+    }
+}
+
+pub(crate) struct VolumeAttributesClasses;
+
+impl Strategy for VolumeAttributesClasses {
+    fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
+        validation::attributes_class(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::attributes_class_update(object, current)
     }
 }

@@ -2,7 +2,13 @@
 //!
 //! Upstream: apiserver/pkg/server/secure_serving.go, dynamiccertificates
 
-use std::{io, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::Router;
 use hyper_util::{
@@ -45,6 +51,10 @@ pub enum ClientCertificates {
 /// The verified certificates that the client showed, as an extension of the request. Empty when it showed none.
 #[derive(Debug, Clone, Default)]
 pub struct PeerCertificates(pub Arc<Vec<CertificateDer<'static>>>);
+
+/// Where the client is, as an extension of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
 
 /// The TLS configuration of a server. Without files it serves with a certificate of its own making, for `host`.
 ///
@@ -106,8 +116,9 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let connection = connection(stream, acceptor.clone(), router.clone(), shutdown.clone());
+            Ok((stream, address)) => {
+                let address = PeerAddress(address);
+                let connection = connection(stream, address, acceptor.clone(), router.clone(), shutdown.clone());
                 connections.spawn(connection);
             }
             Err(error) => {
@@ -122,7 +133,13 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, shutdown: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    address: PeerAddress,
+    acceptor: TlsAcceptor,
+    router: Router,
+    shutdown: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
     let handshake = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await;
     let stream = match handshake {
@@ -134,6 +151,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router, sh
     let peer = PeerCertificates(Arc::new(shown.map(Iterator::collect).unwrap_or_default()));
     let service = router.map_request(move |mut request: http::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(address);
         request
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

@@ -194,3 +194,17 @@ fn a_clean_up_that_failed_is_tried_again_later() {
     let plan = plan(&deleted(simple("Always")), &PodRuntime::default(), &progress, &Verdicts::default(), at(0));
     assert_eq!(plan, Plan { actions: vec![], look_again_at: Some(at(-1)) });
 }
+
+#[test]
+fn an_ephemeral_container_starts_once_and_keeps_nothing_alive() {
+    let pod = pod(json!({
+        "restartPolicy": "Never",
+        "containers": [{ "name": "main", "image": "i" }],
+        "ephemeralContainers": [{ "name": "debug", "image": "i", "targetContainerName": "main" }]
+    }));
+    check(&pod, in_sandbox(vec![running("main")]), &["start debug"]);
+    check(&pod, in_sandbox(vec![running("main"), running("debug")]), &[]);
+    check(&pod, in_sandbox(vec![running("main"), exited("debug", 1, 5)]), &[]);
+    let over = in_sandbox(vec![exited("main", 0, 5), running("debug")]);
+    check(&pod, over, &["kill debug in 30s: Stopping container debug"]);
+}

@@ -52,7 +52,7 @@ async fn open(
     let absent = |message: String| (StatusCode::NOT_FOUND, message);
     let (options, wanted) = options(query, Timestamp::now()).map_err(bad)?;
     let pod = server.pod(namespace, name).ok_or_else(|| absent(format!("pod {name:?} does not exist")))?;
-    if pod_spec::container(&pod, container).is_none() {
+    if pod_spec::any_container(&pod, container).is_none() {
         return Err(absent(format!("container {container:?} not found in pod {name:?}")));
     }
     let id = container_to_read(&pod, container, wanted.previous).map_err(bad)?;
@@ -110,8 +110,10 @@ fn options(query: &Query, now: Timestamp) -> Result<(Options, Wanted), String> {
 fn container_to_read(pod: &Pod, name: &str, previous: bool) -> Result<String, String> {
     let pod_name = pod_spec::name(pod);
     let status = pod.status.as_ref();
-    let mut statuses =
-        status.iter().flat_map(|status| status.init_container_statuses.iter().chain(&status.container_statuses));
+    let mut statuses = status.iter().flat_map(|status| {
+        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        lists.into_iter().flatten()
+    });
     let status = statuses.find_map(|all| all.iter().find(|status| status.name == name));
     let Some(status) = status else {
         return Err(format!("container {name:?} in pod {pod_name:?} is not available"));

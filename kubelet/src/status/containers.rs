@@ -43,7 +43,7 @@ impl View<'_> {
                 status.started = Some(self.probes.is_started(&container.id));
                 let runs_to_an_end = self.is_init(spec) && !pod_spec::restarts_always(spec);
                 let passes = self.probes.is_ready(&container.id) && status.started == Some(true);
-                status.ready = passes && !runs_to_an_end;
+                status.ready = passes && !runs_to_an_end && !pod_spec::is_ephemeral(self.pod, &spec.name);
             }
             State::Exited(exit) => {
                 let gone = terminated(container, exit);
@@ -86,6 +86,7 @@ impl View<'_> {
     /// The waiting state of a container that will be started again, once it has to wait for that.
     fn waiting_to_restart(&self, spec: &ContainerSpec, container: &Container, exit: &Exit) -> Option<ContainerState> {
         let policy = match pod_spec::restart_policy(self.pod) {
+            _ if pod_spec::is_ephemeral(self.pod, &spec.name) => RestartPolicy::Never,
             _ if pod_spec::restarts_always(spec) => RestartPolicy::Always,
             RestartPolicy::Always if self.is_init(spec) => RestartPolicy::OnFailure,
             policy => policy,

@@ -73,11 +73,23 @@ impl Cluster {
         self.skiff(&["delete"])
     }
 
-    fn skiff(&self, arguments: &[&str]) -> anyhow::Result<()> {
+    /// Runs a command of `skiff`, whatever comes of it.
+    ///
+    /// # Errors
+    /// It can't be run.
+    pub fn output(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        self.command(arguments).output().context("skiff")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.skiff);
         command.args(["--name", &self.layout.cluster]).args(arguments);
         command.env("KUBECONFIG", self.kubeconfig()).env("HOME", &self.folder);
-        let status = command.status().context("skiff")?;
+        command
+    }
+
+    fn skiff(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let status = self.command(arguments).status().context("skiff")?;
         ensure!(status.success(), "skiff {} failed", arguments.join(" "));
         Ok(())
     }

@@ -42,9 +42,9 @@ fn a_review_tells_the_decision_and_its_reason() {
 
 #[test]
 fn a_review_that_asks_nothing_or_about_nobody_is_invalid() {
-    let nothing = "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified";
+    let nothing = "spec.resourceAttributes: Invalid value: \"null\": exactly one of nonResourceAttributes or resourceAttributes must be specified";
     let nobody = r#"spec.user: Invalid value: "": at least one of user or group must be specified"#;
-    let prefix = r#"SubjectAccessReview.authorization.k8s.io "" is invalid: "#;
+    let prefix = r#".authorization.k8s.io "" is invalid: "#;
     assert_eq!(ask(json!({"user": "a"})), Err(format!("{prefix}{nothing}")));
     assert_eq!(ask(json!({"resourceAttributes": {"verb": "get"}})), Err(format!("{prefix}{nobody}")));
     assert_eq!(ask(json!({})), Err(format!("{prefix}[{nothing}, {nobody}]")));
@@ -59,7 +59,10 @@ fn a_local_review_asks_about_its_own_namespace() {
         local_subject_access_review(&authorizer, "ns", &json!({"spec": spec})).map_err(|status| status.message)
     };
     assert_eq!(ask("ns").unwrap()["status"]["allowed"], true);
-    assert_eq!(ask("other"), Err("spec.resourceAttributes.namespace must match namespace: ns".to_owned()));
+    let why = r#".authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace"#;
+    assert_eq!(ask("other"), Err(why.to_owned()));
+    let named = json!({"metadata": {"name": "x"}, "spec": {"user": "u", "resourceAttributes": {"namespace": "ns"}}});
+    assert_eq!(local_subject_access_review(&authorizer, "ns", &named).unwrap_err().code, 422);
 }
 
 #[test]

@@ -45,12 +45,17 @@ pub(super) fn of(row: &Row, version: &str, used: &mut Used) -> Map<String, Value
     let one = format!("{collection}/{{name}}");
     let of_all: &[Action] = match row.verbs {
         Verbs::NoDeleteCollection => &[Action::List, Action::Create],
+        Verbs::ReadOnly => &[Action::List],
         _ => &[Action::List, Action::Create, Action::DeleteCollection],
     };
     paths.insert(collection.clone(), item(of_all, kind, false));
-    paths.insert(one.clone(), item(&[Action::Get, Action::Update, Action::Patch, Action::Delete], kind, true));
+    let of_one: &[Action] = match row.verbs {
+        Verbs::ReadOnly => &[Action::Get],
+        _ => &[Action::Get, Action::Update, Action::Patch, Action::Delete],
+    };
+    paths.insert(one.clone(), item(of_one, kind, true));
     for subresource in &row.subresources {
-        let (other, _) = super::super::subresource(*subresource);
+        let (other, _) = super::super::subresource(row, *subresource);
         let actions: &[Action] = match subresource {
             Subresource::Status | Subresource::Scale | Subresource::EphemeralContainers => {
                 &[Action::Get, Action::Update, Action::Patch]

@@ -1,11 +1,11 @@
-//! The tables of namespaces, ConfigMaps, Secrets, ServiceAccounts and quotas.
+//! The tables of namespaces, ConfigMaps, Secrets, ServiceAccounts, quotas and component statuses.
 //!
 //! Upstream: pkg/printers/internalversion/printers.go
 //! Left out: nothing.
 
 use serde_json::{Value, json};
 
-use super::{Table, ages, count, name, name_of, text, text_or};
+use super::{Table, ages, count, items, name, name_of, text, text_or};
 
 pub const NAMESPACES: Table = Table {
     headings: &[name(), text("Status"), text("Age")],
@@ -46,5 +46,19 @@ pub const RESOURCE_QUOTAS: Table = Table {
             if resource.contains("limits") { limits.push(part) } else { requests.push(part) }
         }
         vec![name_of(object), json!(requests.join(", ")), json!(limits.join(", ")), ages::age(object, now)]
+    },
+};
+
+pub const COMPONENT_STATUSES: Table = Table {
+    headings: &[name(), text("Status"), text("Message"), text("Error")],
+    cells: |object, _| {
+        let healthy = items(object, "/conditions").iter().find(|condition| condition["type"] == "Healthy");
+        let status = match healthy.map(|condition| text_or(condition, "/status", "")) {
+            None => "Unknown",
+            Some("True") => "Healthy",
+            Some(_) => "Unhealthy",
+        };
+        let text = |pointer: &str| healthy.map_or("", |condition| text_or(condition, pointer, ""));
+        vec![name_of(object), json!(status), json!(text("/message")), json!(text("/error"))]
     },
 };

@@ -123,7 +123,6 @@ fn unless_empty(list: Vec<String>) -> String {
 pub const INGRESSES: Table = Table {
     headings: &[name(), text("Class"), text("Hosts"), text("Address"), text("Ports"), text("Age")],
     cells: |object, now| {
-        let annotation = text_or(object, "/metadata/annotations/kubernetes.io~1ingress.class", NONE);
         let hosts: Vec<String> = items(object, "/spec/rules")
             .iter()
             .map(|rule| text_or(rule, "/host", ""))
@@ -132,7 +131,7 @@ pub const INGRESSES: Table = Table {
             .collect();
         vec![
             name_of(object),
-            json!(text_or(object, "/spec/ingressClassName", annotation)),
+            json!(text_or(object, "/spec/ingressClassName", NONE)),
             json!(if hosts.is_empty() { "*".to_owned() } else { first_of(&hosts, 3) }),
             json!(load_balancer(object)),
             json!(if items(object, "/spec/tls").is_empty() { "80" } else { "80, 443" }),
@@ -166,13 +165,18 @@ pub const SERVICE_CIDRS: Table = Table {
 };
 
 pub const IP_ADDRESSES: Table = Table {
-    headings: &[name(), text("ParentRef"), text("Age")],
-    cells: |object, now| {
-        let field = |name: &str| text_or(&object["spec"]["parentRef"], name, "").to_owned();
-        let resource = api::status::qualified(&field("/group"), &field("/resource"));
-        let parts = [resource, field("/namespace"), field("/name")];
-        let parts: Vec<&str> = parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
-        vec![name_of(object), json!(parts.join("/").to_ascii_lowercase()), ages::age(object, now)]
+    headings: &[name(), text("ParentRef")],
+    cells: |object, _| {
+        let parent = object.pointer("/spec/parentRef").filter(|parent| parent.is_object());
+        let parent = parent.map_or(NONE.to_owned(), |parent| {
+            let field = |name: &str| text_or(parent, name, "");
+            let resource = api::status::qualified(field("/group"), field("/resource")).to_ascii_lowercase();
+            match field("/namespace") {
+                "" => format!("{resource}/{}", field("/name")),
+                namespace => format!("{resource}/{namespace}/{}", field("/name")),
+            }
+        });
+        vec![name_of(object), json!(parent)]
     },
 };
 

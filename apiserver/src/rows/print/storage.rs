@@ -5,7 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::{NONE, Table, UNSET, ages, boolean, integer, items, joined, name, name_of, text, text_or, wide};
+use super::{
+    NONE, Table, UNSET, ages, boolean, integer, items, joined, name, name_of, name_of_other, text, text_or, wide,
+};
 
 pub const PERSISTENT_VOLUMES: Table = Table {
     headings: &[
@@ -159,6 +161,17 @@ pub const CSI_NODES: Table = Table {
     cells: |object, now| vec![name_of(object), json!(items(object, "/spec/drivers").len()), ages::age(object, now)],
 };
 
+pub const VOLUME_ATTRIBUTES_CLASSES: Table = Table {
+    headings: &[name(), text("DriverName"), text("Age")],
+    cells: |object, now| {
+        let default =
+            text_or(object, "/metadata/annotations/volumeattributesclass.kubernetes.io~1is-default-class", "");
+        let name = text_or(object, "/metadata/name", "");
+        let shown = if default == "true" { format!("{name} (default)") } else { name.to_owned() };
+        vec![json!(shown), json!(text_or(object, "/driverName", "")), ages::age(object, now)]
+    },
+};
+
 pub const CSI_STORAGE_CAPACITIES: Table = Table {
     headings: &[name(), text("StorageClassName"), text("Capacity")],
     cells: |object, _| {
@@ -171,7 +184,7 @@ pub const CSI_STORAGE_CAPACITIES: Table = Table {
 };
 
 pub const VOLUME_ATTACHMENTS: Table = Table {
-    headings: &[name(), text("Attacher"), text("PV"), text("Node"), boolean("Attached"), text("Age")],
+    headings: &[name(), name_of_other("Attacher"), text("PV"), text("Node"), boolean("Attached"), text("Age")],
     cells: |object, now| {
         vec![
             name_of(object),

@@ -130,6 +130,26 @@ pub(super) fn create(object: &Field<'_>) -> Errors {
     errors
 }
 
+/// The mistakes in the status: where the load balancer is reached.
+pub(super) fn status(ingress: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let status = ingress.child("status");
+    let balancer = status.child("loadBalancer");
+    for point in balancer.child("ingress").items() {
+        let (ip, name) = (point.child("ip"), point.child("hostname"));
+        if !ip.is_empty() {
+            addresses::ip(&ip, &mut errors);
+        }
+        if !name.is_empty() {
+            looks_like(&name, names::is_dns1123_subdomain, &mut errors);
+            if addresses::parse_ip(name.str()).is_some() {
+                errors.push(name.invalid("must be a DNS name, not an IP address"));
+            }
+        }
+    }
+    errors
+}
+
 /// The mistakes of an IngressClass.
 pub(super) fn class(class: &Field<'_>) -> Errors {
     const MAX_CONTROLLER: usize = 250;

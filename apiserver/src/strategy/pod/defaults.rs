@@ -6,8 +6,8 @@
 use serde_json::{Value, json};
 
 use crate::strategy::filling::{
-    Fields, canonical_quantities, canonical_quantity, fill, fill_number, fill_text, object_in, object_or_empty,
-    objects_in, spec,
+    Fields, canonical_quantities, canonical_quantity, fill, fill_condition_times, fill_number, fill_text, fill_times,
+    object_in, object_or_empty, objects_in, spec,
 };
 
 /// The permission bits of files in configMap, secret, downwardAPI and projected volumes: 0644.
@@ -17,6 +17,7 @@ const CONTAINER_LISTS: [&str; 3] = ["containers", "initContainers", "ephemeralCo
 
 /// Fills in a Pod; templates get [`pod_spec`] alone.
 pub(crate) fn pod(object: &mut Value) {
+    fill_condition_times(object, &["lastProbeTime", "lastTransitionTime"]);
     let Some(spec) = spec(object) else { return };
     pod_spec(spec);
     for list in ["containers", "initContainers"] {
@@ -31,6 +32,21 @@ pub(crate) fn pod(object: &mut Value) {
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
         first_and_all(status, "podIP", "podIPs");
         first_and_all(status, "hostIP", "hostIPs");
+        for list in ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"] {
+            for container in objects_in(status, list) {
+                container_state(object_or_empty(container, "state"));
+                container_state(object_or_empty(container, "lastState"));
+            }
+        }
+    }
+}
+
+fn container_state(state: &mut Fields) {
+    if let Some(running) = object_in(state, "running") {
+        fill_times(running, &["startedAt"]);
+    }
+    if let Some(terminated) = object_in(state, "terminated") {
+        fill_times(terminated, &["finishedAt", "startedAt"]);
     }
 }
 

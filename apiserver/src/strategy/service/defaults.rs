@@ -58,7 +58,10 @@ pub(super) fn normalise_cluster_ips(object: &mut Value, current: Option<&Value>)
     let was = current["spec"]["clusterIP"].as_str().unwrap_or_default();
     let is = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
     let list_is_unchanged = spec.get("clusterIPs").filter(|list| !list.is_null()) == current["spec"].get("clusterIPs");
-    if was.is_empty() && !is.is_empty() && lacks(spec, "clusterIPs") {
+    if !was.is_empty() && was == is && lacks(spec, "clusterIPs") {
+        // A client that knows only the older field has changed something else.
+        spec.insert("clusterIPs".to_owned(), current["spec"]["clusterIPs"].clone());
+    } else if was.is_empty() && !is.is_empty() && lacks(spec, "clusterIPs") {
         spec.insert("clusterIPs".to_owned(), json!([is]));
     } else if !was.is_empty() && is.is_empty() && list_is_unchanged {
         spec.remove("clusterIPs");

@@ -1,7 +1,7 @@
-//! What storage classes, CSI drivers and nodes, and volume attachments may be, and what of them may change.
+//! What the kinds of storage.k8s.io may be, and what of them may change.
 //!
 //! Upstream: pkg/apis/storage/validation/validation.go
-//! Left out: capacities and volume attributes classes.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use api::{field::Field, names};
 use serde_json::Value;
 
 use crate::strategy::validation::{
-    Errors, IMMUTABLE, immutable, looks_like, not_negative, optional_one_of, required_one_of, same,
-    volume_sources::csi_driver_name,
+    Errors, IMMUTABLE, NOT_NEGATIVE, immutable, looks_like, not_negative, optional_one_of, required_one_of, same,
+    selectors::label_selector, volume_sources::csi_driver_name,
 };
 
 const MAX_PARAMETERS: usize = 512;
@@ -208,5 +208,53 @@ pub(super) fn attachment(attachment: &Field<'_>) -> Errors {
 pub(super) fn attachment_update(attachment: &Field<'_>, current: &Value) -> Errors {
     let mut errors = self::attachment(attachment);
     immutable(&attachment.child("spec"), &current["spec"], &mut errors);
+    errors
+}
+
+/// The mistakes of a CSIStorageCapacity.
+pub(super) fn capacity(capacity: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let class = capacity.child("storageClassName");
+    if class.is_empty() {
+        errors.push(class.required(""));
+    } else {
+        looks_like(&class, names::is_dns1123_subdomain, &mut errors);
+    }
+    label_selector(&capacity.child("nodeTopology"), &mut errors);
+    for name in ["capacity", "maximumVolumeSize"] {
+        let amount = capacity.child(name);
+        if amount.str().starts_with('-') {
+            errors.push(amount.invalid(NOT_NEGATIVE));
+        }
+    }
+    errors
+}
+
+/// The mistakes in a change of a CSIStorageCapacity: what it is the capacity of stays.
+pub(super) fn capacity_update(capacity: &Field<'_>, current: &Value) -> Errors {
+    let mut errors = self::capacity(capacity);
+    for name in ["nodeTopology", "storageClassName"] {
+        immutable(&capacity.child(name), &current[name], &mut errors);
+    }
+    errors
+}
+
+/// The mistakes of a VolumeAttributesClass.
+pub(super) fn attributes_class(class: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    csi_driver_name(&class.child("driverName"), &mut errors);
+    parameters(&class.child("parameters"), &mut errors);
+    errors
+}
+
+/// The mistakes in a change of a VolumeAttributesClass: all it says stays.
+pub(super) fn attributes_class_update(class: &Field<'_>, current: &Value) -> Errors {
+    let mut errors = Errors::new();
+    for name in ["driverName", "parameters"] {
+        let field = class.child(name);
+        if !same(field.value, &current[name]) {
+            errors.push(field.forbidden(format!("updates to {name} are forbidden.")));
+        }
+    }
     errors
 }

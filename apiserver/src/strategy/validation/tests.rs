@@ -3,6 +3,7 @@
 //! Each case is a valid object of its kind with one part merged over it, so that the mistake stands alone.
 
 mod core;
+mod extension;
 mod others;
 mod pods;
 mod workloads;
@@ -62,9 +63,10 @@ fn valid(kind: &str) -> Value {
         }
         "CSINode" => json!({"spec": {"drivers": [{"name": "d.example", "nodeID": "n"}]}}),
         "Event" => json!({"involvedObject": {"namespace": "ns"}}),
-        _ => json!({}),
+        _ => extension::valid(kind),
     };
-    object["metadata"] = json!({"name": "x", "namespace": "ns"});
+    let name = object["metadata"]["name"].as_str().unwrap_or("x").to_owned();
+    object["metadata"] = json!({"name": name, "namespace": "ns"});
     object
 }
 
@@ -139,6 +141,22 @@ fn the_smallest_object_of_every_kind_is_valid_and_stays_so_when_nothing_changes(
             "ResourceQuota",
             "PodDisruptionBudget",
             "CSIDriver",
+            "APIService",
+            "CSIStorageCapacity",
+            "CustomResourceDefinition",
+            "DeviceClass",
+            "FlowSchema",
+            "IPAddress",
+            "MutatingWebhookConfiguration",
+            "PriorityLevelConfiguration",
+            "ResourceClaim",
+            "ResourceClaimTemplate",
+            "ResourceSlice",
+            "ServiceCIDR",
+            "ValidatingAdmissionPolicy",
+            "ValidatingAdmissionPolicyBinding",
+            "ValidatingWebhookConfiguration",
+            "VolumeAttributesClass",
         ];
         if known.contains(&row.kind.as_ref()) {
             let mut part = json!({});

@@ -1,0 +1,174 @@
+//! What a ValidatingAdmissionPolicy and its binding may be.
+//!
+//! Upstream: pkg/apis/admissionregistration/validation/validation.go
+//! Left out: compiling the expressions, and what they cost.
+
+use std::collections::BTreeSet;
+
+use api::{field::Field, names};
+
+use crate::strategy::{
+    validation::{
+        Errors, looks_like, optional_one_of, required, required_one_of, selectors::label_selector, unsupported,
+    },
+    webhooks::validation::{match_conditions, rule_with_operations},
+};
+
+/// The mistakes of a ValidatingAdmissionPolicy.
+pub(super) fn policy(policy: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let spec = policy.child("spec");
+    required_one_of(&spec.child("failurePolicy"), &["Fail", "Ignore"], &mut errors);
+    let kind = spec.child("paramKind");
+    if !kind.is_absent() {
+        required(&kind.child("apiVersion"), &mut errors);
+        required(&kind.child("kind"), &mut errors);
+    }
+    let constraints = spec.child("matchConstraints");
+    if constraints.is_absent() {
+        errors.push(constraints.required(""));
+    } else {
+        match_resources(&constraints, &mut errors);
+        let rules = constraints.child("resourceRules");
+        if rules.is_empty() {
+            errors.push(rules.required(""));
+        }
+    }
+    match_conditions(&spec.child("matchConditions"), &mut errors);
+    variables(&spec.child("variables"), &mut errors);
+    let (validations, audits) = (spec.child("validations"), spec.child("auditAnnotations"));
+    if validations.is_empty() && audits.is_empty() {
+        let detail = "validations or auditAnnotations must contain at least one item";
+        errors.push(validations.required(detail));
+        errors.push(audits.required(detail));
+    }
+    for validation in validations.items() {
+        one_validation(&validation, &mut errors);
+    }
+    for audit in audits.items() {
+        let (key, value) = (audit.child("key"), audit.child("valueExpression"));
+        if key.is_empty() {
+            errors.push(key.required(""));
+        } else {
+            looks_like(&key, names::is_qualified_name, &mut errors);
+        }
+        if value.str().trim().is_empty() {
+            errors.push(value.required(""));
+        }
+    }
+    errors
+}
+
+fn variables(list: &Field<'_>, errors: &mut Errors) {
+    let mut seen = BTreeSet::new();
+    for variable in list.items() {
+        let (name, expression) = (variable.child("name"), variable.child("expression"));
+        if name.is_empty() {
+            errors.push(name.required("name is not specified"));
+        } else if !names::is_c_identifier(name.str()).is_empty() {
+            errors.push(name.invalid("name is not a valid CEL identifier"));
+        } else if !seen.insert(name.str().to_owned()) {
+            errors.push(name.duplicate());
+        }
+        if expression.str().trim().is_empty() {
+            errors.push(expression.required("expression is not specified"));
+        }
+    }
+}
+
+fn one_validation(validation: &Field<'_>, errors: &mut Errors) {
+    let expression = validation.child("expression");
+    if expression.str().trim().is_empty() {
+        errors.push(expression.required("expression is not specified"));
+    }
+    let message = validation.child("message");
+    if !message.is_absent() && message.str().trim().is_empty() {
+        errors.push(message.invalid("message must be non-empty if specified"));
+    } else if message.str().trim().contains('\n') {
+        errors.push(message.invalid("message must not contain line breaks"));
+    }
+    optional_one_of(
+        &validation.child("reason"),
+        &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"],
+        errors,
+    );
+}
+
+fn match_resources(resources: &Field<'_>, errors: &mut Errors) {
+    required_one_of(&resources.child("matchPolicy"), &["Equivalent", "Exact"], errors);
+    for name in ["namespaceSelector", "objectSelector"] {
+        let selector = resources.child(name);
+        if selector.is_absent() {
+            errors.push(selector.required(""));
+        } else {
+            label_selector(&selector, errors);
+        }
+    }
+    for list in ["resourceRules", "excludeResourceRules"] {
+        for rule in resources.child(list).items() {
+            rule_with_operations(&rule, errors);
+        }
+    }
+}
+
+/// The mistakes of a ValidatingAdmissionPolicyBinding.
+pub(super) fn binding(binding: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let spec = binding.child("spec");
+    let policy = spec.child("policyName");
+    if policy.is_empty() {
+        errors.push(policy.required(""));
+    } else {
+        looks_like(&policy, names::is_dns1123_subdomain, &mut errors);
+    }
+    parameter(&spec.child("paramRef"), &mut errors);
+    let resources = spec.child("matchResources");
+    if !resources.is_absent() {
+        match_resources(&resources, &mut errors);
+    }
+    actions(&spec.child("validationActions"), &mut errors);
+    errors
+}
+
+fn parameter(reference: &Field<'_>, errors: &mut Errors) {
+    if reference.is_absent() {
+        return;
+    }
+    let (name, selector) = (reference.child("name"), reference.child("selector"));
+    match (name.is_empty(), selector.is_absent()) {
+        (true, true) => errors.push(reference.required("one of name or selector must be specified")),
+        (false, false) => {
+            errors.push(name.forbidden("name and selector are mutually exclusive"));
+            errors.push(selector.forbidden("name and selector are mutually exclusive"));
+        }
+        _ => label_selector(&selector, errors),
+    }
+    let action = reference.child("parameterNotFoundAction");
+    if action.is_absent() {
+        errors.push(action.required(""));
+    } else {
+        optional_one_of(&action, &["Allow", "Deny"], errors);
+    }
+}
+
+fn actions(actions: &Field<'_>, errors: &mut Errors) {
+    if actions.is_empty() {
+        errors.push(actions.required(""));
+        return;
+    }
+    let known = ["Audit", "Deny", "Warn"];
+    let mut seen = BTreeSet::new();
+    for action in actions.items() {
+        if !known.contains(&action.str()) {
+            errors.push(unsupported(&action, &known));
+        } else if !seen.insert(action.str().to_owned()) {
+            errors.push(action.duplicate());
+        }
+    }
+    if seen.contains("Deny") && seen.contains("Warn") {
+        errors.push(actions.invalid(
+            "must not contain both Deny and Warn (repeating the same validation failure information in the API \
+             response and headers serves no purpose)",
+        ));
+    }
+}

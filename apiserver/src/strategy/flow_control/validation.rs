@@ -1,0 +1,228 @@
+//! What flow schemas and priority levels may be.
+//!
+//! Upstream: pkg/apis/flowcontrol/validation/validation.go
+//! Left out: how many bits of hash a hand of queues may take.
+
+use api::{field::Field, names};
+
+use crate::strategy::validation::{Errors, looks_like, unsupported};
+
+const LOWEST_PRECEDENCE: i64 = 10_000;
+const MAX_QUEUES: i64 = 10_000_000;
+
+/// The mistakes of a FlowSchema.
+pub(super) fn flow_schema(schema: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let (metadata, spec) = (schema.child("metadata"), schema.child("spec"));
+    let precedence = spec.child("matchingPrecedence");
+    let value = precedence.i64().unwrap_or_default();
+    if value <= 0 {
+        errors.push(precedence.invalid("must be a positive value"));
+    } else if value > LOWEST_PRECEDENCE {
+        errors.push(precedence.invalid(format!("must not be greater than {LOWEST_PRECEDENCE}")));
+    }
+    if value == 1 && metadata.child("name").str() != "exempt" {
+        errors.push(precedence.invalid("only the schema named 'exempt' may have matchingPrecedence 1"));
+    }
+    let method = spec.child("distinguisherMethod");
+    let kind = method.child("type");
+    if !method.is_absent() && !["ByNamespace", "ByUser"].contains(&kind.str()) {
+        errors.push(kind.not_supported(&["ByNamespace", "ByUser"]));
+    }
+    let reference = spec.child("priorityLevelConfiguration");
+    let level = reference.child("name");
+    if level.is_empty() {
+        errors.push(level.required("must reference a priority level"));
+    } else {
+        looks_like(&level, names::is_dns1123_subdomain, &mut errors);
+    }
+    for rule in spec.child("rules").items() {
+        policy_rule(&rule, &mut errors);
+    }
+    errors
+}
+
+fn policy_rule(rule: &Field<'_>, errors: &mut Errors) {
+    let subjects = rule.child("subjects");
+    if subjects.is_empty() {
+        errors.push(subjects.required("subjects must contain at least one value"));
+    }
+    for each in subjects.items() {
+        subject(&each, errors);
+    }
+    let (resources, paths) = (rule.child("resourceRules"), rule.child("nonResourceRules"));
+    if resources.is_empty() && paths.is_empty() {
+        errors.push(rule.required("at least one of resourceRules and nonResourceRules has to be non-empty"));
+    }
+    for each in resources.items() {
+        resource_rule(&each, errors);
+    }
+    for each in paths.items() {
+        verbs(&each.child("verbs"), errors);
+        let urls = each.child("nonResourceURLs");
+        if urls.is_empty() {
+            errors.push(urls.required("nonResourceURLs must contain at least one value"));
+        }
+        alone(&urls, "nonResourceURLs", errors);
+        for url in urls.items() {
+            if !url.str().starts_with('/') && url.str() != "*" {
+                errors.push(url.invalid("must start with slash"));
+            }
+        }
+    }
+}
+
+/// The field that a kind of subject is described in.
+const SUBJECTS: [(&str, &str, &[&str]); 3] = [
+    ("Group", "group", &["name"]),
+    ("ServiceAccount", "serviceAccount", &["name", "namespace"]),
+    ("User", "user", &["name"]),
+];
+
+fn subject(subject: &Field<'_>, errors: &mut Errors) {
+    let kind = subject.child("kind");
+    let Some((_, own, fields)) = SUBJECTS.iter().find(|(each, ..)| *each == kind.str()) else {
+        errors.push(unsupported(&kind, &["Group", "ServiceAccount", "User"]));
+        return;
+    };
+    for (other, field, _) in SUBJECTS {
+        let detail = subject.child(field);
+        if field == *own && detail.is_absent() {
+            let message = format!("{field} is required when subject kind is '{other}'");
+            errors.push(detail.required(message));
+        } else if field != *own && !detail.is_absent() {
+            let message = format!("{field} is forbidden when subject kind is not '{other}'");
+            errors.push(detail.forbidden(message));
+        }
+    }
+    let detail = subject.child(own);
+    for name in fields.iter().filter(|_| !detail.is_absent()) {
+        let field = detail.child(name);
+        if field.is_empty() {
+            errors.push(field.required(""));
+        }
+    }
+}
+
+fn verbs(verbs: &Field<'_>, errors: &mut Errors) {
+    if verbs.is_empty() {
+        errors.push(verbs.required("verbs must contain at least one value"));
+        return;
+    }
+    alone(verbs, "verbs", errors);
+    let known =
+        ["*", "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch", "approve"];
+    let known = [&known[..], &["head", "options", "post", "put"]].concat();
+    for verb in verbs.items() {
+        if !known.contains(&verb.str()) {
+            errors.push(unsupported(&verb, &known));
+        }
+    }
+}
+
+fn alone(list: &Field<'_>, what: &str, errors: &mut Errors) {
+    if list.len() > 1 && list.items().any(|each| each.str() == "*") {
+        errors.push(list.invalid(format!("if '*' is present, must not specify other {what}")));
+    }
+}
+
+fn resource_rule(rule: &Field<'_>, errors: &mut Errors) {
+    verbs(&rule.child("verbs"), errors);
+    let (groups, resources) = (rule.child("apiGroups"), rule.child("resources"));
+    if groups.is_empty() {
+        errors.push(groups.required("resource rules must supply at least one api group"));
+    }
+    alone(&groups, "api groups", errors);
+    if resources.is_empty() {
+        errors.push(resources.required("resource rules must supply at least one resource"));
+    }
+    alone(&resources, "resources", errors);
+    let namespaces = rule.child("namespaces");
+    if namespaces.is_empty() && !rule.child("clusterScope").bool() {
+        let detail = "resource rules that are not cluster scoped must supply at least one namespace";
+        errors.push(namespaces.required(detail));
+    }
+    alone(&namespaces, "namespaces", errors);
+    for namespace in namespaces.items().filter(|each| each.str() != "*") {
+        looks_like(&namespace, names::is_dns1123_label, errors);
+    }
+}
+
+/// The mistakes of a PriorityLevelConfiguration.
+pub(super) fn priority_level(level: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let (metadata, spec) = (level.child("metadata"), level.child("spec"));
+    let (kind, limited, exempt) = (spec.child("type"), spec.child("limited"), spec.child("exempt"));
+    if (metadata.child("name").str() == "exempt") != (kind.str() == "Exempt") {
+        errors.push(kind.invalid("type must be 'Exempt' if and only if name is 'exempt'"));
+    }
+    match kind.str() {
+        "Exempt" => {
+            if !limited.is_absent() {
+                errors.push(limited.forbidden("must be nil if the type is not Limited"));
+            }
+            shares(&exempt, &mut errors);
+        }
+        "Limited" => {
+            if !exempt.is_absent() {
+                errors.push(exempt.forbidden("must be nil if the type is Limited"));
+            }
+            if limited.is_absent() {
+                errors.push(limited.required("must not be empty when type is Limited"));
+            } else {
+                shares(&limited, &mut errors);
+                limit_response(&limited.child("limitResponse"), &mut errors);
+            }
+        }
+        _ => errors.push(unsupported(&kind, &["Exempt", "Limited"])),
+    }
+    errors
+}
+
+fn shares(limits: &Field<'_>, errors: &mut Errors) {
+    let (shares, lendable) = (limits.child("nominalConcurrencyShares"), limits.child("lendablePercent"));
+    if shares.i64().is_some_and(|shares| shares < 0) {
+        errors.push(shares.invalid("must be a non-negative integer"));
+    }
+    if lendable.i64().is_some_and(|percent| !(0..=100).contains(&percent)) {
+        errors.push(lendable.invalid("must be between 0 and 100, inclusive"));
+    }
+    let borrowing = limits.child("borrowingLimitPercent");
+    if borrowing.i64().is_some_and(|percent| percent < 0) {
+        errors.push(borrowing.invalid("if specified, must be a non-negative integer"));
+    }
+}
+
+fn limit_response(response: &Field<'_>, errors: &mut Errors) {
+    let (kind, queuing) = (response.child("type"), response.child("queuing"));
+    match kind.str() {
+        "Reject" if !queuing.is_absent() => {
+            errors.push(queuing.forbidden("must be nil if limited.limitResponse.type is not Limited"));
+        }
+        "Reject" => {}
+        "Queue" if queuing.is_absent() => {
+            errors.push(queuing.required("must not be empty if limited.limitResponse.type is Limited"));
+        }
+        "Queue" => queues(&queuing, errors),
+        _ => errors.push(unsupported(&kind, &["Queue", "Reject"])),
+    }
+}
+
+fn queues(queuing: &Field<'_>, errors: &mut Errors) {
+    let (queues, hand, length) =
+        (queuing.child("queues"), queuing.child("handSize"), queuing.child("queueLengthLimit"));
+    let number = |field: &Field<'_>| field.i64().unwrap_or_default();
+    for field in [&length, &queues] {
+        if number(field) <= 0 {
+            errors.push(field.invalid("must be positive"));
+        }
+    }
+    if number(&queues) > MAX_QUEUES {
+        errors.push(queues.invalid(format!("must not be greater than {MAX_QUEUES}")));
+    }
+    if number(&hand) <= 0 {
+        errors.push(hand.invalid("must be positive"));
+    } else if number(&hand) > number(&queues) {
+        errors.push(hand.invalid(format!("should not be greater than queues ({})", number(&queues))));
+    }
+}

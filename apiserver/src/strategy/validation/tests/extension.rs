@@ -1,0 +1,284 @@
+//! The kinds that extend or steer the API server, devices, and service addresses.
+
+use serde_json::{Value, json};
+
+use super::{check, check_update};
+
+/// A smallest valid object of one of these kinds; of any other an empty one.
+pub(super) fn valid(kind: &str) -> Value {
+    let hook = json!({
+        "name": "a.b.example", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+        "clientConfig": {"url": "https://127.0.0.1:1/x"},
+        "rules": [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}],
+    });
+    let claim = json!({"devices": {"requests": [{"name": "r", "exactly": {"deviceClassName": "c.example"}}]}});
+    match kind {
+        "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" => json!({"webhooks": [hook]}),
+        "ValidatingAdmissionPolicy" => {
+            let constraints = json!({"resourceRules": hook["rules"]});
+            json!({"spec": {"matchConstraints": constraints, "validations": [{"expression": "true"}]}})
+        }
+        "ValidatingAdmissionPolicyBinding" => json!({"spec": {"policyName": "p", "validationActions": ["Deny"]}}),
+        "CustomResourceDefinition" => json!({"metadata": {"name": "foos.a.example"}, "spec": {
+            "group": "a.example", "scope": "Namespaced", "names": {"plural": "foos", "kind": "Foo"},
+            "versions": [{"name": "v1", "served": true, "storage": true,
+                          "schema": {"openAPIV3Schema": {"type": "object"}}}]}}),
+        "APIService" => json!({"metadata": {"name": "v1.a.example"}, "spec": {
+            "group": "a.example", "version": "v1", "groupPriorityMinimum": 10, "versionPriority": 10,
+            "insecureSkipTLSVerify": true, "service": {"name": "s", "namespace": "n"}}}),
+        "FlowSchema" => json!({"spec": {"priorityLevelConfiguration": {"name": "p"}}}),
+        "PriorityLevelConfiguration" => {
+            json!({"spec": {"type": "Limited", "limited": {"limitResponse": {"type": "Reject"}}}})
+        }
+        "ResourceClaim" => json!({"spec": claim}),
+        "ResourceClaimTemplate" => json!({"spec": {"spec": claim}}),
+        "ResourceSlice" => {
+            json!({"spec": {"driver": "d.example", "nodeName": "n", "pool": {"name": "n", "resourceSliceCount": 1}}})
+        }
+        "ServiceCIDR" => json!({"spec": {"cidrs": ["10.0.0.0/16"]}}),
+        "IPAddress" => json!({"metadata": {"name": "10.0.0.1"}, "spec": {"parentRef": {
+            "resource": "services", "namespace": "n", "name": "s"}}}),
+        "VolumeAttributesClass" => json!({"driverName": "d.example", "parameters": {"a": "b"}}),
+        "CSIStorageCapacity" => json!({"storageClassName": "fast", "capacity": "1Gi"}),
+        _ => json!({}),
+    }
+}
+
+/// The part of a webhook configuration that replaces one field of its only webhook.
+fn hook(field: &str, value: Value) -> Value {
+    let mut object = valid("ValidatingWebhookConfiguration");
+    object["webhooks"][0][field] = value;
+    object
+}
+
+#[test]
+fn a_webhook_says_whom_to_call_and_about_what() {
+    let check = |field: &str, value: Value, causes: &[&str]| {
+        check("ValidatingWebhookConfiguration", hook(field, value), causes);
+    };
+    check(
+        "name",
+        json!("a.b"),
+        &[
+            "webhooks[0].name: Invalid value: \"a.b\": should be a domain with at least three segments separated by dots",
+        ],
+    );
+    check(
+        "sideEffects",
+        Value::Null,
+        &["webhooks[0].sideEffects: Required value: must specify one of None, NoneOnDryRun"],
+    );
+    check(
+        "admissionReviewVersions",
+        json!([]),
+        &["webhooks[0].admissionReviewVersions: Required value: must specify one of v1, v1beta1"],
+    );
+    check(
+        "admissionReviewVersions",
+        json!(["v9", "v9"]),
+        &[
+            "webhooks[0].admissionReviewVersions[1]: Invalid value: \"v9\": duplicate version",
+            "webhooks[0].admissionReviewVersions: Invalid value: [\"v9\",\"v9\"]: must include at least one of v1, v1beta1",
+        ],
+    );
+    check(
+        "timeoutSeconds",
+        json!(31),
+        &["webhooks[0].timeoutSeconds: Invalid value: 31: the timeout value must be between 1 and 30 seconds"],
+    );
+    check(
+        "clientConfig",
+        json!({}),
+        &["webhooks[0].clientConfig: Required value: exactly one of url or service is required"],
+    );
+    check(
+        "clientConfig",
+        json!({"service": {"port": 0, "path": "x//y"}}),
+        &[
+            "webhooks[0].clientConfig.service.name: Required value: service name is required",
+            "webhooks[0].clientConfig.service.namespace: Required value: service namespace is required",
+            "webhooks[0].clientConfig.service.port: Invalid value: 0: port is not valid: must be between 1 and 65535, \
+             inclusive",
+            "webhooks[0].clientConfig.service.path: Invalid value: \"x//y\": must start with a '/'",
+            "webhooks[0].clientConfig.service.path: Invalid value: \"x//y\": segment[0] may not be empty",
+            "webhooks[0].clientConfig.service.path: Invalid value: \"x//y\": segment[1] may not be empty",
+        ],
+    );
+    check(
+        "clientConfig",
+        json!({"url": "http://u@h/x?q"}),
+        &[
+            "webhooks[0].clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme; desired \
+             format: https://host[/path]",
+            "webhooks[0].clientConfig.url: Invalid value: \"u\": user information is not permitted in the URL",
+            "webhooks[0].clientConfig.url: Invalid value: \"q\": query parameters are not permitted in the URL",
+        ],
+    );
+    check(
+        "rules",
+        json!([{}]),
+        &[
+            "webhooks[0].rules[0].operations: Required value",
+            "webhooks[0].rules[0].apiGroups: Required value",
+            "webhooks[0].rules[0].apiVersions: Required value",
+            "webhooks[0].rules[0].resources: Required value",
+        ],
+    );
+}
+
+#[test]
+fn an_admission_policy_has_something_to_check() {
+    check(
+        "ValidatingAdmissionPolicy",
+        json!({"spec": {"validations": [], "matchConstraints": {"resourceRules": []}}}),
+        &[
+            "spec.matchConstraints.resourceRules: Required value",
+            "spec.validations: Required value: validations or auditAnnotations must contain at least one item",
+            "spec.auditAnnotations: Required value: validations or auditAnnotations must contain at least one item",
+        ],
+    );
+    check(
+        "ValidatingAdmissionPolicyBinding",
+        json!({"spec": {"policyName": "", "validationActions": []}}),
+        &["spec.policyName: Required value", "spec.validationActions: Required value"],
+    );
+}
+
+#[test]
+fn a_definition_names_its_resource_and_has_one_storage_version() {
+    check(
+        "CustomResourceDefinition",
+        json!({"metadata": {"name": "x"}}),
+        &["metadata.name: Invalid value: \"x\": must be spec.names.plural+\".\"+spec.group"],
+    );
+    check(
+        "CustomResourceDefinition",
+        json!({"spec": {"versions": [{"name": "v1", "served": true, "storage": false}]}}),
+        &[
+            "spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required",
+            "spec.versions: Invalid value: [{\"name\":\"v1\",\"served\":true,\"storage\":false}]: must have exactly one \
+             version marked as storage version",
+        ],
+    );
+    check_update(
+        "CustomResourceDefinition",
+        json!({}),
+        json!({"spec": {"names": {"plural": "bars"}}}),
+        &[
+            "metadata.name: Invalid value: \"foos.a.example\": must be spec.names.plural+\".\"+spec.group",
+            "spec.names.plural: Invalid value: \"bars\": field is immutable",
+        ],
+    );
+}
+
+#[test]
+fn an_api_service_is_named_by_its_version_and_group() {
+    check(
+        "APIService",
+        json!({"spec": {"group": "b.example", "groupPriorityMinimum": 0, "versionPriority": 0}}),
+        &[
+            "metadata.name: Invalid value: \"v1.a.example\": must be `spec.version+\".\"+spec.group`: \"v1.b.example\"",
+            "spec.groupPriorityMinimum: Invalid value: 0: must be positive and less than 20000",
+            "spec.versionPriority: Invalid value: 0: must be positive and less than 1000",
+        ],
+    );
+    check(
+        "APIService",
+        json!({"spec": {"service": null}}),
+        &["spec.insecureSkipTLSVerify: Invalid value: true: local APIServices may not have insecureSkipTLSVerify"],
+    );
+}
+
+#[test]
+fn flow_control_is_refused_where_upstream_refuses_it() {
+    check(
+        "FlowSchema",
+        json!({"spec": {"rules": [{"subjects": []}, {"subjects": [{"kind": "X"}], "resourceRules": [{}]}]}}),
+        &[
+            "spec.rules[0].subjects: Required value: subjects must contain at least one value",
+            "spec.rules[0]: Required value: at least one of resourceRules and nonResourceRules has to be non-empty",
+            "spec.rules[1].subjects[0].kind: Unsupported value: \"X\": supported values: \"Group\", \"ServiceAccount\", \
+             \"User\"",
+            "spec.rules[1].resourceRules[0].verbs: Required value: verbs must contain at least one value",
+            "spec.rules[1].resourceRules[0].apiGroups: Required value: resource rules must supply at least one api group",
+            "spec.rules[1].resourceRules[0].resources: Required value: resource rules must supply at least one resource",
+            "spec.rules[1].resourceRules[0].namespaces: Required value: resource rules that are not cluster scoped must \
+             supply at least one namespace",
+        ],
+    );
+    check(
+        "FlowSchema",
+        json!({"spec": {"matchingPrecedence": -1}}),
+        &["spec.matchingPrecedence: Invalid value: -1: must be a positive value"],
+    );
+    check(
+        "PriorityLevelConfiguration",
+        json!({"spec": {"limited": {"nominalConcurrencyShares": -1, "limitResponse": null}}}),
+        &[
+            "spec.limited.nominalConcurrencyShares: Invalid value: -1: must be a non-negative integer",
+            "spec.limited.limitResponse.type: Unsupported value: \"\": supported values: \"Queue\", \"Reject\"",
+        ],
+    );
+}
+
+#[test]
+fn what_a_claim_asks_for_stays() {
+    check(
+        "ResourceClaim",
+        json!({"spec": {"devices": {"requests": [{"name": "r"}]}}}),
+        &["spec.devices.requests[0]: Required value: exactly one of `exactly` or `firstAvailable` is required"],
+    );
+    let changed = json!({"spec": {"devices": {"requests": []}}});
+    check_update(
+        "ResourceClaim",
+        json!({}),
+        changed,
+        &["spec: Invalid value: {\"devices\":{\"requests\":[]}}: field is immutable"],
+    );
+    check(
+        "ResourceSlice",
+        json!({"spec": {"nodeName": null}}),
+        &[
+            "spec: Required value: exactly one of `nodeName`, `nodeSelector`, `allNodes`, `perDeviceNodeSelection` is required",
+        ],
+    );
+}
+
+#[test]
+fn addresses_and_ranges_of_services_are_canonical() {
+    check("ServiceCIDR", json!({"spec": {"cidrs": []}}), &["spec.cidrs: Required value: at least one CIDR required"]);
+    check_update(
+        "ServiceCIDR",
+        json!({}),
+        json!({"spec": {"cidrs": ["10.1.0.0/16"]}}),
+        &["spec.cidrs: Invalid value: [\"10.1.0.0/16\"]: field is immutable"],
+    );
+    check(
+        "IPAddress",
+        json!({"metadata": {"name": "fd00:0::1"}}),
+        &["metadata.name: Invalid value: \"fd00:0::1\": must be in canonical form (\"fd00::1\")"],
+    );
+}
+
+#[test]
+fn a_volume_attributes_class_stays_what_it_is() {
+    check_update(
+        "VolumeAttributesClass",
+        json!({}),
+        json!({"driverName": "e.example", "parameters": {"a": "c"}}),
+        &[
+            "driverName: Forbidden: updates to driverName are forbidden.",
+            "parameters: Forbidden: updates to parameters are forbidden.",
+        ],
+    );
+}
+
+#[test]
+fn a_load_balancer_of_an_ingress_has_an_address_or_a_name() {
+    let row = super::row("Ingress");
+    let object = json!({"status": {"loadBalancer": {"ingress": [{"ip": "x", "hostname": "1.1.1.1"}]}}});
+    let root = api::field::Field::root(&object);
+    let errors = row.strategy.validate_subresource(crate::row::Subresource::Status, &root, &Value::Null);
+    let fields: Vec<String> = errors.into_iter().map(|error| error.field).collect();
+    assert_eq!(fields, ["status.loadBalancer.ingress[0].ip", "status.loadBalancer.ingress[0].hostname"]);
+}

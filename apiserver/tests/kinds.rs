@@ -1,0 +1,214 @@
+//! Kinds as clients meet them: what every cluster has from its start, versions of one object, and what a creator is
+//! told of kinds that nothing acts on yet.
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
+use std::sync::Arc;
+
+use apiserver::{
+    attributes::UserInfo,
+    authorization::Mode,
+    server::{self, Config},
+    service::Service,
+};
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+async fn open() -> Service {
+    let config = Config { authorization_modes: vec![Mode::AlwaysAllow], ..Config::default() };
+    let store = Arc::new(store::memory::Memory::new());
+    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
+    server.service_as(UserInfo::new("admin", &["system:masters"]))
+}
+
+async fn send(service: &Service, method: &str, path: &str, body: Option<&Value>) -> (u16, HeaderMap, Value) {
+    let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+    let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+    let answer = service.clone().oneshot(request.body(body).unwrap()).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (parts.status.as_u16(), parts.headers, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+async fn get(service: &Service, path: &str) -> Value {
+    let (code, _, body) = send(service, "GET", path, None).await;
+    assert_eq!(code, 200, "{path}: {body}");
+    body
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let mut names: Vec<&str> =
+        list["items"].as_array().unwrap().iter().map(|each| each["metadata"]["name"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names
+}
+
+const AUTOSCALERS: &str = "namespaces/default/horizontalpodautoscalers";
+
+#[tokio::test]
+async fn a_cluster_has_its_flow_control_api_services_and_service_range_from_the_start() {
+    let service = open().await;
+    let schemas = get(&service, "/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas").await;
+    assert_eq!(names(&schemas).len(), 13);
+    for schema in schemas["items"].as_array().unwrap() {
+        assert_eq!(schema["status"]["conditions"][0]["status"], "False", "no level is missing: {schema}");
+    }
+    let levels = get(&service, "/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations").await;
+    let expected = [
+        "catch-all",
+        "exempt",
+        "global-default",
+        "leader-election",
+        "node-high",
+        "system",
+        "workload-high",
+        "workload-low",
+    ];
+    assert_eq!(names(&levels), expected);
+    let services = get(&service, "/apis/apiregistration.k8s.io/v1/apiservices").await;
+    let known = names(&services);
+    assert!(
+        known.contains(&"v1.") && known.contains(&"v2.autoscaling") && !known.contains(&"v1.apiregistration.k8s.io")
+    );
+    for each in services["items"].as_array().unwrap() {
+        assert_eq!(each["status"]["conditions"][0]["reason"], "Local");
+    }
+    let range = get(&service, "/apis/networking.k8s.io/v1/servicecidrs/kubernetes").await;
+    assert_eq!(range["spec"]["cidrs"], json!(["10.96.0.0/16"]));
+    assert_eq!(range["status"]["conditions"][0]["type"], "Ready");
+}
+
+#[tokio::test]
+async fn a_system_priority_class_is_not_deleted() {
+    let service = open().await;
+    let path = "/apis/scheduling.k8s.io/v1/priorityclasses/system-node-critical";
+    let (code, _, body) = send(&service, "DELETE", path, None).await;
+    assert_eq!(code, 403);
+    let message = "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority \
+                   class and cannot be deleted";
+    assert_eq!(body["message"], message);
+    get(&service, path).await;
+}
+
+#[tokio::test]
+async fn an_autoscaler_is_one_object_in_two_versions() {
+    let service = open().await;
+    let sent = json!({"metadata": {"name": "x"}, "spec": {
+        "maxReplicas": 3, "targetCPUUtilizationPercentage": 50,
+        "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}});
+    let (code, headers, made) =
+        send(&service, "POST", &format!("/apis/autoscaling/v1/{AUTOSCALERS}"), Some(&sent)).await;
+    assert_eq!((code, &made["apiVersion"]), (201, &json!("autoscaling/v1")), "{made}");
+    assert_eq!(made["spec"]["targetCPUUtilizationPercentage"], 50);
+    assert_eq!(made["status"], json!({"currentReplicas": 0, "desiredReplicas": 0}));
+    let warning = headers["warning"].to_str().unwrap();
+    let expected = "299 - \"skiff has no controller for horizontalpodautoscalers.autoscaling yet: the object is kept, \
+                    nothing acts on it\"";
+    assert_eq!(warning, expected);
+    let newer = get(&service, &format!("/apis/autoscaling/v2/{AUTOSCALERS}/x")).await;
+    assert_eq!(newer["spec"]["metrics"][0]["resource"]["target"]["averageUtilization"], 50);
+    let mut older = get(&service, &format!("/apis/autoscaling/v1/{AUTOSCALERS}/x")).await;
+    assert_eq!(older["metadata"]["uid"], newer["metadata"]["uid"]);
+    older["spec"]["targetCPUUtilizationPercentage"] = 60.into();
+    let (code, _, changed) =
+        send(&service, "PUT", &format!("/apis/autoscaling/v1/{AUTOSCALERS}/x"), Some(&older)).await;
+    assert_eq!((code, &changed["spec"]["targetCPUUtilizationPercentage"]), (200, &json!(60)), "{changed}");
+    let list = get(&service, &format!("/apis/autoscaling/v1/{AUTOSCALERS}")).await;
+    assert_eq!(list["items"][0]["spec"]["targetCPUUtilizationPercentage"], 60);
+}
+
+#[tokio::test]
+async fn an_event_is_made_and_selected_in_both_groups() {
+    let service = open().await;
+    let sent = json!({
+        "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000000Z", "action": "a", "reason": "r",
+        "type": "Normal", "note": "hello", "reportingController": "c.example/d", "reportingInstance": "i",
+        "regarding": {"kind": "Pod", "name": "p", "namespace": "default"},
+    });
+    let (code, _, made) = send(&service, "POST", "/apis/events.k8s.io/v1/namespaces/default/events", Some(&sent)).await;
+    assert_eq!((code, &made["note"]), (201, &json!("hello")), "{made}");
+    let core = get(&service, "/api/v1/namespaces/default/events/e").await;
+    assert_eq!((&core["message"], &core["involvedObject"]["name"]), (&json!("hello"), &json!("p")));
+    let new = get(&service, "/apis/events.k8s.io/v1/namespaces/default/events/e").await;
+    assert_eq!((&new["apiVersion"], &new["regarding"]["name"]), (&json!("events.k8s.io/v1"), &json!("p")));
+    for (selector, found) in [("type=Normal", 1), ("type=Warning", 0), ("regarding.name=p", 1), ("regarding.name=q", 0)]
+    {
+        let path = format!("/apis/events.k8s.io/v1/namespaces/default/events?fieldSelector={selector}");
+        assert_eq!(get(&service, &path).await["items"].as_array().unwrap().len(), found, "{selector}");
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_is_acted_on_warns_of_nothing() {
+    let service = open().await;
+    let sent = json!({"metadata": {"name": "c"}});
+    let (code, headers, _) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&sent)).await;
+    assert_eq!(code, 201);
+    assert!(!headers.contains_key("warning"));
+}
+
+#[tokio::test]
+async fn component_statuses_are_read_and_nothing_else() {
+    let service = open().await;
+    assert_eq!(names(&get(&service, "/api/v1/componentstatuses").await), Vec::<&str>::new());
+    let (code, ..) =
+        send(&service, "POST", "/api/v1/componentstatuses", Some(&json!({"metadata": {"name": "x"}}))).await;
+    assert_eq!(code, 405);
+}
+
+#[tokio::test]
+async fn a_limit_range_without_a_name_gets_one() {
+    let service = open().await;
+    let (code, _, made) =
+        send(&service, "POST", "/api/v1/namespaces/default/limitranges", Some(&json!({"metadata": {}}))).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(made["metadata"]["name"], made["metadata"]["uid"]);
+}
+
+#[tokio::test]
+async fn an_owner_that_is_named_twice_counts_once() {
+    let service = open().await;
+    let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"});
+    let sent = json!({"metadata": {"name": "c", "ownerReferences": [owner, owner]}});
+    let (code, headers, made) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&sent)).await;
+    assert_eq!((code, &made["metadata"]["ownerReferences"]), (201, &json!([owner])));
+    assert!(headers["warning"].to_str().unwrap().contains("duplicate UID(s) observed: u"));
+    let event = json!({"apiVersion": "v1", "kind": "Event", "name": "e", "uid": "u"});
+    let sent = json!({"metadata": {"name": "d", "ownerReferences": [event]}});
+    let (code, _, refused) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&sent)).await;
+    assert_eq!(code, 422);
+    assert!(refused["message"].as_str().unwrap().contains("/v1, Kind=Event is disallowed from being an owner"));
+}
+
+#[tokio::test]
+async fn addresses_of_a_service_come_with_its_first_address() {
+    let service = open().await;
+    let collection = "/api/v1/namespaces/default/services";
+    let sent = json!({"metadata": {"name": "s"}, "spec": {"clusterIPs": ["10.96.7.7"], "ports": [{"port": 80}]}});
+    let (code, _, refused) = send(&service, "POST", collection, Some(&sent)).await;
+    assert_eq!(code, 422);
+    let message = "Service \"s\" is invalid: spec.clusterIPs: Invalid value: [\"10.96.7.7\"]: must be empty when \
+                   `clusterIP` is not specified";
+    assert_eq!(refused["message"], message);
+    let sent = json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "10.96.7.7", "ports": [{"port": 80}]}});
+    assert_eq!(send(&service, "POST", collection, Some(&sent)).await.0, 201);
+    let renamed = json!({"metadata": {"name": "s"}, "spec": {
+        "clusterIP": "10.96.7.7", "ports": [{"port": 80}], "type": "ExternalName", "externalName": "a.example"}});
+    let (code, _, changed) = send(&service, "PUT", &format!("{collection}/s"), Some(&renamed)).await;
+    assert_eq!((code, changed["spec"].get("clusterIP")), (200, None), "{changed}");
+}
+
+#[tokio::test]
+async fn a_dry_run_answers_in_the_version_of_the_request() {
+    let service = open().await;
+    let sent = json!({"metadata": {"name": "x"}, "spec": {
+        "maxReplicas": 3, "scaleTargetRef": {"kind": "Deployment", "name": "d", "apiVersion": "apps/v1"}}});
+    let path = format!("/apis/autoscaling/v1/{AUTOSCALERS}?dryRun=All");
+    let (code, _, made) = send(&service, "POST", &path, Some(&sent)).await;
+    assert_eq!((code, &made["apiVersion"]), (201, &json!("autoscaling/v1")));
+    assert_eq!(made["spec"]["targetCPUUtilizationPercentage"], 80);
+}
