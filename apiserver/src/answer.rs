@@ -26,8 +26,8 @@ pub enum Shape {
     Object,
     /// A meta.k8s.io Table of this version.
     Table(&'static str, IncludeObject),
-    /// PartialObjectMetadata (or its list) of this version.
-    Metadata(&'static str),
+    /// PartialObjectMetadata or its list, of this version.
+    Metadata(&'static str, Extent),
 }
 
 /// How much of the object each row of a table carries.
@@ -101,8 +101,11 @@ impl Format {
             let shape = match (parameter("as"), parameter("g"), version) {
                 (None, _, _) => Some(Shape::Object),
                 (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version, include)),
-                (Some("PartialObjectMetadata" | "PartialObjectMetadataList"), Some("meta.k8s.io"), Some(version)) => {
-                    Some(Shape::Metadata(version))
+                (Some("PartialObjectMetadata"), Some("meta.k8s.io"), Some(version)) => {
+                    Some(Shape::Metadata(version, Extent::One))
+                }
+                (Some("PartialObjectMetadataList"), Some("meta.k8s.io"), Some(version)) => {
+                    Some(Shape::Metadata(version, Extent::List))
                 }
                 _ => None,
             };
@@ -114,6 +117,28 @@ impl Format {
             return Err(Status::not_acceptable(&MEDIA_TYPES));
         }
         Err(Status { details: Some(Default::default()), ..Status::new(406, "NotAcceptable", "406: Not Acceptable") })
+    }
+}
+
+impl Shape {
+    /// Refuses the metadata of a list where there is one object, and of one object where there is a list.
+    ///
+    /// # Errors
+    /// 406 in upstream's words, which name its own type.
+    pub fn check_extent(self, row: &Row, answer: Extent) -> Result<(), Status> {
+        let package = if row.group.is_empty() { "core" } else { row.group.split('.').next().unwrap_or_default() };
+        let message = match (self, answer) {
+            (Shape::Metadata(_, Extent::One), Extent::List) => format!(
+                "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{}List)",
+                row.kind
+            ),
+            (Shape::Metadata(_, Extent::List), Extent::One) => format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{})",
+                row.kind
+            ),
+            _ => return Ok(()),
+        };
+        Err(Status::new(406, "NotAcceptable", message))
     }
 }
 
@@ -173,7 +198,7 @@ pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -
             );
             value(code, format, &table)
         }
-        Shape::Metadata(version) => value(code, format, &metadata_only(version, object.value())),
+        Shape::Metadata(version, _) => value(code, format, &metadata_only(version, object.value())),
     }
 }
 

@@ -212,3 +212,34 @@ async fn a_dry_run_answers_in_the_version_of_the_request() {
     assert_eq!((code, &made["apiVersion"]), (201, &json!("autoscaling/v1")));
     assert_eq!(made["spec"]["targetCPUUtilizationPercentage"], 80);
 }
+
+#[tokio::test]
+async fn a_pod_that_could_have_stayed_says_at_its_end_that_it_had_no_time() {
+    let service = open().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let account = json!({"metadata": {"name": "default"}});
+    send(&service, "POST", "/api/v1/namespaces/default/serviceaccounts", Some(&account)).await;
+    let sent = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let (code, _, made) = send(&service, "POST", pods, Some(&sent)).await;
+    assert_eq!(code, 201, "{made}");
+    let (code, _, gone) = send(&service, "DELETE", &format!("{pods}/p"), None).await;
+    assert_eq!((code, &gone["metadata"]["deletionGracePeriodSeconds"]), (200, &json!(0)));
+    assert!(gone["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(send(&service, "GET", &format!("{pods}/p"), None).await.0, 404);
+}
+
+#[tokio::test]
+async fn the_metadata_of_one_object_is_no_form_of_a_list() {
+    let service = open().await;
+    let ask = |path: &'static str, kind: &str| {
+        let accept = format!("application/json;as={kind};g=meta.k8s.io;v=v1");
+        let request = Request::builder().uri(path).header("accept", accept).body(Body::empty()).unwrap();
+        service.clone().oneshot(request)
+    };
+    let (list, one) = ("/api/v1/namespaces", "/api/v1/namespaces/default");
+    let code = |answer: http::Response<Body>| answer.status().as_u16();
+    assert_eq!(code(ask(list, "PartialObjectMetadata").await.unwrap()), 406);
+    assert_eq!(code(ask(list, "PartialObjectMetadataList").await.unwrap()), 200);
+    assert_eq!(code(ask(one, "PartialObjectMetadataList").await.unwrap()), 406);
+    assert_eq!(code(ask(one, "PartialObjectMetadata").await.unwrap()), 200);
+}

@@ -116,7 +116,7 @@ pub async fn delete_prepared(
                     let object = Draft::of(row, &object).at(key, current.revision);
                     Outcome::Waiting(call.in_this_form(&Arc::new(object)))
                 }
-                None => Outcome::Gone(call.in_this_form(&current)),
+                None => Outcome::Gone(last_state(call, &stored, &current)),
             });
         }
         if waiting.as_ref() == Some(&stored) {
@@ -130,12 +130,29 @@ pub async fn delete_prepared(
         more.ops.extend(txn.ops);
         match write(call, &key, change, more).await {
             Ok(written) if waiting.is_some() => return Ok(Outcome::Waiting(call.in_this_form(&written))),
-            Ok(_) => return Ok(Outcome::Gone(call.in_this_form(&current))),
+            Ok(_) => return Ok(Outcome::Gone(last_state(call, &stored, &current))),
             Err(WriteError::Raced { actual }) => update::wait_past(call, actual, &current).await?,
             Err(WriteError::Taken | WriteError::Full { .. }) => {}
             Err(WriteError::Failed(status)) => return Err(status),
         }
     }
+}
+
+/// What an object that is gone looked like at its end. One that could have stayed for a grace period says that it had
+/// none.
+fn last_state(call: &Call<'_>, stored: &Value, current: &Arc<Object>) -> Arc<Object> {
+    let row = call.stored_row();
+    if !row.graceful_deletion {
+        return call.in_this_form(current);
+    }
+    let mut object = stored.clone();
+    let metadata = object.metadata_mut();
+    metadata.insert("deletionTimestamp".into(), api::time::to_seconds(call.now()).into());
+    metadata.insert("deletionGracePeriodSeconds".into(), 0.into());
+    if !stored.is_terminating() {
+        metadata.insert("generation".into(), (stored.generation() + 1).into());
+    }
+    call.in_this_form(&Arc::new(Draft::of(row, &object).at(current.key.clone(), current.revision)))
 }
 
 fn check_preconditions(

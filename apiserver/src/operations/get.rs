@@ -10,11 +10,15 @@ use axum::body::Body;
 use http::Response;
 
 use super::{call::Call, options::resource_version};
-use crate::{answer, object::Object};
+use crate::{
+    answer::{self, Extent},
+    object::Object,
+};
 
 /// Answers with the object as it is now, or at least as new as the resourceVersion asked for.
 pub async fn get(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let object = call.in_this_form(&find(call).await?);
+    call.format.shape.check_extent(call.row, Extent::One)?;
     Ok(answer::object(200, call.format, call.row, &object, call.now().as_second()))
 }
 

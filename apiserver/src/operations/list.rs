@@ -23,7 +23,7 @@ use super::{
     write::store_failure,
 };
 use crate::{
-    answer::{Shape, metadata_only, value},
+    answer::{Extent, Shape, metadata_only, value},
     memory::table_prefix,
     object::{Object, ObjectKey},
     selection::Selection,
@@ -217,6 +217,7 @@ fn decode_continue(token: &str) -> Result<(Option<Revision>, ObjectKey), Status>
 
 /// Encodes a page in the form that the request asks for.
 pub fn answer(call: &Call<'_>, page: Page) -> Result<Response<Body>, Status> {
+    call.format.shape.check_extent(call.row, Extent::List)?;
     let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if let Some(next) = &page.next {
         metadata["continue"] = encode_continue(Some(page.revision), next).into();
@@ -244,7 +245,7 @@ pub fn answer(call: &Call<'_>, page: Page) -> Result<Response<Body>, Status> {
             let now = call.now().as_second();
             Ok(value(200, call.format, &table::render(call.row, version, include, &objects, metadata, now)))
         }
-        Shape::Metadata(version) => {
+        Shape::Metadata(version, _) => {
             let items: Vec<Value> = page.items.iter().map(|object| metadata_only(version, shown(object))).collect();
             let list = json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": format!("meta.k8s.io/{version}"),

@@ -204,7 +204,7 @@ impl Watcher {
         }
         let shown = match self.shape {
             Shape::Object => value,
-            Shape::Metadata(version) => metadata_only(version, value),
+            Shape::Metadata(version, _) => metadata_only(version, value),
             Shape::Table(version, include) => {
                 let metadata = json!({"resourceVersion": value["metadata"]["resourceVersion"]});
                 let now = jiff::Timestamp::now().as_second();
@@ -225,7 +225,7 @@ impl Watcher {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let (kind, api_version) = match self.shape {
-            Shape::Metadata(version) => ("PartialObjectMetadata".to_owned(), format!("meta.k8s.io/{version}")),
+            Shape::Metadata(version, _) => ("PartialObjectMetadata".to_owned(), format!("meta.k8s.io/{version}")),
             _ => (self.row.kind.to_string(), self.api_version.clone()),
         };
         let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});

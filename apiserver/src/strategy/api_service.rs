@@ -9,7 +9,10 @@ use api::field::{Field, FieldError};
 use serde_json::{Value, json};
 
 use super::{
-    NameRule, Strategy, filling::spec, keep_all_but, keep_metadata, keep_status, webhooks::service_port_default,
+    NameRule, Strategy,
+    filling::{drop_false, spec},
+    keep_all_but, keep_metadata, keep_status,
+    webhooks::service_port_default,
 };
 use crate::row::Subresource;
 
@@ -23,6 +26,7 @@ impl Strategy for ApiServices {
     fn defaults(&self, object: &mut Value) {
         if let Some(spec) = spec(object) {
             service_port_default(spec);
+            drop_false(spec, "insecureSkipTLSVerify");
         }
     }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     Generation, Strategy,
-    filling::{canonical_quantities, fill, object_in},
+    filling::{canonical_quantities, drop_false, fill, object_in},
 };
 
 pub(crate) struct PriorityClasses;
@@ -19,6 +19,7 @@ impl Strategy for PriorityClasses {
     fn defaults(&self, object: &mut Value) {
         if let Some(fields) = object.as_object_mut() {
             fill(fields, "value", 0);
+            drop_false(fields, "globalDefault");
             fill(fields, "preemptionPolicy", "PreemptLowerPriority");
         }
     }

@@ -32,6 +32,13 @@ pub(crate) fn fill_number(fields: &mut Fields, name: &str, value: i64) {
     }
 }
 
+/// Takes out a field that says false where upstream cannot tell that from nothing.
+pub(crate) fn drop_false(fields: &mut Fields, name: &str) {
+    if fields.get(name) == Some(&Value::Bool(false)) {
+        fields.remove(name);
+    }
+}
+
 /// Writes null for the points in time that are absent: where upstream's field is no pointer, it is always written.
 pub(crate) fn fill_times(fields: &mut Fields, names: &[&str]) {
     for name in names {
