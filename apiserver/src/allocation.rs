@@ -1,10 +1,11 @@
 //! What is given out only once: the cluster IPs and node ports of Services, and what a node has for pods.
 //!
 //! Upstream: pkg/registry/core/service/storage/alloc.go, pkg/registry/core/service/{ipallocator,portallocator}
-//! Left out: IPAddress objects, several ranges, IPv6.
+//! Left out: several ranges, IPv6.
 //!
 //! Each address and port is a key of its own, written in the Service's own transaction and only if it is absent: two
 //! Services can't get the same one, on any number of API servers. A candidate that turns out taken is tried again.
+//! Beside the key of an address stands its IPAddress object, for people: nothing is decided by it.
 
 use std::{
     collections::HashSet,
@@ -17,10 +18,16 @@ use api::{
     object::Object as _,
     status::Status,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use store::{Compare, Op, Txn};
 
-use crate::{capacity, core::Core, memory::Observer, object::Object, row::Row};
+use crate::{
+    capacity,
+    core::Core,
+    memory::{Observer, store_key},
+    object::{Draft, Object, ObjectKey},
+    row::Row,
+};
 
 /// Upstream's default of `--service-node-port-range`.
 const NODE_PORTS: std::ops::Range<u64> = 30_000..32_768;
@@ -78,6 +85,39 @@ impl Allocation {
     fn free(&mut self, key: String) {
         self.txn.ops.push(Op::Delete { key: key.into() });
     }
+
+    fn take_address(&mut self, core: &Core, ip: &str, service: &Value) {
+        let holder = format!("{}/{}", service.namespace(), service.name());
+        self.take(ip_key(ip), &holder);
+        if let Some(row) = core.registry.resource("networking.k8s.io", "ipaddresses") {
+            let value = Draft::of(row, &address_object(ip, service)).stored;
+            self.txn.ops.push(Op::Put { key: store_key(row, &ObjectKey::new("", ip)), value, ttl: None });
+        }
+    }
+
+    fn free_address(&mut self, core: &Core, ip: &str) {
+        self.free(ip_key(ip));
+        if let Some(row) = core.registry.resource("networking.k8s.io", "ipaddresses") {
+            self.txn.ops.push(Op::Delete { key: store_key(row, &ObjectKey::new("", ip)) });
+        }
+    }
+}
+
+/// The IPAddress of a Service's address, as upstream's allocator makes it.
+fn address_object(ip: &str, service: &Value) -> Value {
+    let parent = json!({"resource": "services", "namespace": service.namespace(), "name": service.name()});
+    json!({
+        "kind": "IPAddress", "apiVersion": "networking.k8s.io/v1",
+        "metadata": {
+            "name": ip, "uid": uuid::Uuid::new_v4().to_string(),
+            "creationTimestamp": api::time::to_seconds(jiff::Timestamp::now()),
+            "labels": {
+                "ipaddress.kubernetes.io/ip-family": "IPv4",
+                "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io",
+            },
+        },
+        "spec": {"parentRef": parent},
+    })
 }
 
 fn ip_key(ip: &str) -> String {
@@ -140,10 +180,10 @@ pub fn for_write(
             if !asked.is_empty() {
                 check_ip(core, object, ip)?;
             }
-            allocation.take(ip_key(ip), &holder);
+            allocation.take_address(core, ip, object);
         }
         if let Some(ip) = &held_ip {
-            allocation.free(ip_key(ip));
+            allocation.free_address(core, ip);
         }
     }
     let held_ports = current.map(node_ports).unwrap_or_default();
@@ -232,7 +272,7 @@ pub fn release(core: &Core, row: &Row, object: &Value) -> Txn {
     let mut allocation = Allocation { txn: capacity::for_write(core, row, Some(object), None) };
     if row.kind == "Service" {
         if let Some(ip) = held_ip(object) {
-            allocation.free(ip_key(&ip));
+            allocation.free_address(core, &ip);
         }
         for port in node_ports(object) {
             allocation.free(port_key(port));

@@ -243,3 +243,16 @@ async fn the_metadata_of_one_object_is_no_form_of_a_list() {
     assert_eq!(code(ask(one, "PartialObjectMetadataList").await.unwrap()), 406);
     assert_eq!(code(ask(one, "PartialObjectMetadata").await.unwrap()), 200);
 }
+
+#[tokio::test]
+async fn each_address_of_a_service_is_an_object_while_it_is_held() {
+    let service = open().await;
+    let collection = "/api/v1/namespaces/default/services";
+    let sent = json!({"metadata": {"name": "s"}, "spec": {"clusterIP": "10.96.7.7", "ports": [{"port": 80}]}});
+    assert_eq!(send(&service, "POST", collection, Some(&sent)).await.0, 201);
+    let path = "/apis/networking.k8s.io/v1/ipaddresses/10.96.7.7";
+    let address = get(&service, path).await;
+    assert_eq!(address["spec"]["parentRef"], json!({"resource": "services", "namespace": "default", "name": "s"}));
+    assert_eq!(send(&service, "DELETE", &format!("{collection}/s"), None).await.0, 200);
+    assert_eq!(send(&service, "GET", path, None).await.0, 404);
+}

@@ -181,7 +181,6 @@ fn the_kinds_that_nothing_acts_on_yet_are_these() {
         deviceclasses.resource.k8s.io
         flowschemas.flowcontrol.apiserver.k8s.io
         horizontalpodautoscalers.autoscaling
-        ipaddresses.networking.k8s.io
         jobs.batch
         mutatingwebhookconfigurations.admissionregistration.k8s.io
         networkpolicies.networking.k8s.io

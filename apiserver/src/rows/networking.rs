@@ -44,7 +44,6 @@ pub(super) fn rows() -> Vec<Row> {
         .shown_as(print::networking::SERVICE_CIDRS),
         Row {
             short_names: names(&["ip"]),
-            lies_idle: true,
             strategy: Arc::new(service_addresses::IpAddresses),
             ..cluster_scoped(NETWORKING, "v1", "IPAddress", "ipaddresses")
         }
