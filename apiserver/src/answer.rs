@@ -46,7 +46,7 @@ pub enum Extent {
 }
 
 /// The media types of answers, as 406 names them.
-const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+pub const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 impl Format {
     /// Plain JSON.

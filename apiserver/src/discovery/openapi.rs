@@ -1,29 +1,46 @@
-//! OpenAPI: version 3 for each group-version, and as much of version 2 as old clients can't do without.
+//! OpenAPI: version 3 for each group-version, version 2 for everything at once.
 //!
 //! Upstream: kube-openapi/pkg/handler3/handler.go, kube-openapi/pkg/handler
-//! Left out: descriptions; version 3 as protobuf; paths and definitions of version 2.
+//! Left out: version 3 as protobuf, which no client asks for without taking JSON too; the documents of
+//!   /.well-known/openid-configuration, /openid/v1/jwks and /logs.
+//!
+//! The documents are large and asked for seldom. Of each only the hash is kept from the start, and the compressed form
+//! once a client took it; the rest is written anew from the rows, the schema table and the build's descriptions.
 
+mod descriptions;
+mod gnostic;
+mod json;
+mod parameters;
 mod paths;
 mod schemas;
+mod version_2;
+mod version_3;
 
-use std::sync::Arc;
-
-use api::{object::api_version, status::Status};
+use api::status::Status;
 use axum::body::Body;
-use component::query::Query;
+use component::{query::Query, version::GIT_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::document::Document;
+use super::document::LargeDocument;
 use crate::{answer, core::Core};
+use json::Json;
+use paths::{Content, PathItem};
+use schemas::Used;
 
 /// What clients may ask for and are answered with; the answer has a dot where the question has an `@`.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
+const TITLE: &str = "Kubernetes";
+
+/// How clients say who they are, as both versions write it.
+const BEARER_TOKEN: &str =
+    r#"{"description":"Bearer Token authentication","in":"header","name":"authorization","type":"apiKey"}"#;
+
 /// Answers what stands below /openapi.
 ///
 /// # Errors
-/// 404 for a path that is nothing, 406 for a form that we do not write.
+/// 406 for a form that we do not write.
 pub(super) fn answer(
     core: &Core,
     segments: &[&str],
@@ -33,92 +50,140 @@ pub(super) fn answer(
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = accept.join(",");
     match segments {
-        ["v2"] => Ok(version_2(core, accept.contains("proto-openapi.spec.v2")).answer(headers)),
+        ["v2"] if accept.contains("proto-openapi.spec.v2") => {
+            let make = || gnostic::document(version_2::parts(all_paths(core)), TITLE, GIT_VERSION);
+            Ok(core.documents.large("openapi/v2 protobuf", V2_PROTOBUF, make).answer(headers))
+        }
+        ["v2"] => {
+            let make = || version_2::parts(all_paths(core)).into_json().into_bytes();
+            Ok(core.documents.large("openapi/v2", "application/json", make).answer(headers))
+        }
         ["v3", ..] if accept.contains("proto-openapi.spec.v3") && !accept.contains("json") => {
             Err(Status::not_acceptable(&["application/json"]))
         }
         ["v3"] => Ok(index(core).answer(headers)),
-        ["v3", "api", version] if core.registry.has_version("", version) => {
-            Ok(hashed(&group_version(core, "", version), segments, query, headers))
-        }
-        ["v3", "apis", group, version] if core.registry.has_version(group, version) => {
-            Ok(hashed(&group_version(core, group, version), segments, query, headers))
-        }
+        ["v3", path @ ..] => match part(core, path) {
+            None => Ok(answer::text(404, "404 page not found\n")),
+            Some(make) => Ok(hashed(core, &path.join("/"), make, query, headers)),
+        },
         _ => Ok(answer::text(404, "404 page not found\n")),
     }
 }
 
 /// A document that may be asked for by its hash: then it never changes, and an old hash leads to the present one.
-fn hashed(document: &Document, segments: &[&str], query: &Query, headers: &HeaderMap) -> Response<Body> {
-    let mut response = document.answer(headers);
+fn hashed(core: &Core, path: &str, make: Make<'_>, query: &Query, headers: &HeaderMap) -> Response<Body> {
+    let document = version_3(core, path, make);
     match query.get("hash") {
-        None | Some("") => {}
-        Some(hash) if hash == document.hash => {
+        None | Some("") => document.answer(headers),
+        Some(hash) if hash == document.hash() => {
+            let mut response = document.answer(headers);
             let forever = HeaderValue::from_static("public, immutable");
             response.headers_mut().insert(header::CACHE_CONTROL, forever);
+            response
         }
         Some(_) => {
-            let location = format!("/openapi/{}?hash={}", segments.join("/"), document.hash);
+            let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-            *response.body_mut() = Body::empty();
-            if let Ok(location) = HeaderValue::from_str(&location) {
+            if let Ok(location) = HeaderValue::from_str(&url(path, document.hash())) {
                 response.headers_mut().insert(header::LOCATION, location);
             }
+            response
         }
     }
-    response
 }
 
-/// Where each group-version's document is.
-fn index(core: &Core) -> Arc<Document> {
+fn url(path: &str, hash: &str) -> String {
+    format!("/openapi/v3/{path}?hash={hash}")
+}
+
+/// Lists the paths of a document.
+type Make<'a> = Box<dyn Fn() -> Vec<PathItem> + 'a>;
+
+fn version_3<'a>(core: &Core, path: &str, make: Make<'a>) -> LargeDocument<'a> {
+    let make = move || version_3::document(make()).into_bytes();
+    core.documents.large(&format!("openapi/v3/{path}"), "application/json", make)
+}
+
+/// What a document of version 3 has in it; none when there is no such document.
+fn part<'a>(core: &'a Core, path: &[&str]) -> Option<Make<'a>> {
+    let of = |group: &str, version: &str| -> Option<Make<'a>> {
+        let (group, version) = core.registry.group_versions().into_iter().find(|each| *each == (group, version))?;
+        Some(Box::new(move || group_version(core, group, version)))
+    };
+    match path {
+        ["version"] => Some(Box::new(|| vec![paths::of_version()])),
+        ["api"] => Some(Box::new(|| vec![paths::of_group(Some(""))])),
+        ["apis"] => Some(Box::new(|| vec![paths::of_group(None)])),
+        ["api", version] => of("", version),
+        ["apis", group] => {
+            let group = core.registry.group_versions().into_iter().find(|each| each.0 == *group)?.0;
+            Some(Box::new(move || vec![paths::of_group(Some(group))]))
+        }
+        ["apis", group, version] => of(group, version),
+        _ => None,
+    }
+}
+
+fn group_version(core: &Core, group: &str, version: &str) -> Vec<PathItem> {
+    let rows = core.registry.served_in(group, version);
+    let mut items: Vec<PathItem> = rows.flat_map(|row| paths::of(row, version)).collect();
+    items.push(paths::of_group_version(group, version));
+    items
+}
+
+/// Where each document of version 3 is.
+fn all_parts(core: &Core) -> Vec<String> {
+    let mut parts: Vec<String> = ["api", "apis", "version"].map(str::to_owned).into();
+    for (group, version) in core.registry.group_versions() {
+        match group {
+            "" => parts.push(format!("api/{version}")),
+            group => parts.extend([format!("apis/{group}"), format!("apis/{group}/{version}")]),
+        }
+    }
+    parts.sort();
+    parts.dedup();
+    parts
+}
+
+fn all_paths(core: &Core) -> Vec<PathItem> {
+    let make = |path: String| part(core, &path.split('/').collect::<Vec<&str>>());
+    all_parts(core).into_iter().filter_map(make).flat_map(|make| make()).collect()
+}
+
+/// The hashes of all documents.
+fn index(core: &Core) -> std::sync::Arc<super::document::Document> {
     core.documents.get("openapi/v3", "application/json", || {
         let mut paths = Map::new();
-        for (group, version) in core.registry.group_versions() {
-            let path = match group {
-                "" => format!("api/{version}"),
-                group => format!("apis/{group}/{version}"),
-            };
-            let hash = &group_version(core, group, version).hash;
-            let url = format!("/openapi/v3/{path}?hash={hash}");
-            paths.insert(path, json!({"serverRelativeURL": url}));
+        for path in all_parts(core) {
+            if let Some(make) = part(core, &path.split('/').collect::<Vec<&str>>()) {
+                let url = url(&path, version_3(core, &path, make).hash());
+                paths.insert(path, json!({"serverRelativeURL": url}));
+            }
         }
         json!({"paths": paths}).to_string().into_bytes()
     })
 }
 
-fn group_version(core: &Core, group: &str, version: &str) -> Arc<Document> {
-    core.documents.get(&format!("openapi/v3/{}", api_version(group, version)), "application/json", || {
-        let mut used = schemas::Used::default();
-        let mut all_paths = Map::new();
-        for row in core.registry.served_in(group, version) {
-            all_paths.extend(paths::of(row, version, &mut used));
-        }
-        let document = json!({
-            "openapi": "3.0.0", "info": info(), "paths": all_paths,
-            "components": {"schemas": used.into_schemas(), "securitySchemes": {"BearerToken": {
-                "description": "Bearer Token authentication", "in": "header", "name": "authorization", "type": "apiKey",
-            }}},
-        });
-        document.to_string().into_bytes()
-    })
+/// The document's head, as both versions write it.
+fn info() -> String {
+    let info: Value = json!({"title": TITLE, "version": GIT_VERSION});
+    info.to_string()
 }
 
-fn info() -> Value {
-    json!({"title": "Kubernetes", "version": component::version::GIT_VERSION})
-}
-
-/// The beginning of a version 2 document: enough for clients that only ask whether there is one.
-fn version_2(core: &Core, protobuf: bool) -> Arc<Document> {
-    let version = component::version::GIT_VERSION;
-    if !protobuf {
-        return core.documents.get("openapi/v2", "application/json", || {
-            json!({"swagger": "2.0", "info": info(), "paths": {}, "definitions": {}}).to_string().into_bytes()
-        });
+/// What a code is called.
+fn reason(code: u16) -> &'static str {
+    match code {
+        201 => "Created",
+        202 => "Accepted",
+        _ => "OK",
     }
-    core.documents.get("openapi/v2 protobuf", V2_PROTOBUF, || {
-        // Document {swagger = 1, info = 2: Info {title = 1, version = 2}}; every text is shorter than 128 bytes.
-        let text = |number: u8, text: &[u8]| [&[number << 3 | 2, text.len() as u8], text].concat();
-        let info = [text(1, b"Kubernetes"), text(2, version.as_bytes())].concat();
-        [text(1, b"2.0"), text(2, &info)].concat()
-    })
+}
+
+/// The schema of a body.
+fn content(json: &mut Json, content: Content, used: &mut Used<'_>) {
+    match content {
+        Content::Of(named) => used.reference(json, named),
+        Content::Text => json.literal(r#"{"type":"string"}"#),
+        Content::AnyObject => json.literal(r#"{"type":"object"}"#),
+    }
 }

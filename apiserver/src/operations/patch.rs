@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The media types of patches, as 415 names them.
-const MEDIA_TYPES: [&str; 3] =
+pub const MEDIA_TYPES: [&str; 3] =
     ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
 
 /// Changes the object as the patch says and answers with what was stored.

@@ -1,0 +1,341 @@
+//! The documents of OpenAPI describe everything that is served, and kubectl explains from them.
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use api::schema::{TypeId, schema};
+use apiserver::{
+    attributes::UserInfo,
+    authorization::Mode,
+    server::{self, Config},
+    service::Service,
+};
+use axum::body::Body;
+use expect_test::expect;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+async fn open() -> Service {
+    let config = Config {
+        authorization_modes: vec![Mode::AlwaysAllow],
+        disabled_admission_plugins: vec!["ServiceAccount".to_owned()],
+        ..Config::default()
+    };
+    let store = Arc::new(store::memory::Memory::new());
+    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
+    server.service_as(UserInfo::new("admin", &["system:masters"]))
+}
+
+async fn get(service: &Service, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Vec<u8>) {
+    let mut request = Request::builder().uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+}
+
+async fn get_json(service: &Service, path: &str) -> Value {
+    let (code, _, body) = get(service, path, &[]).await;
+    assert_eq!(code, 200, "{path}");
+    serde_json::from_slice(&body).unwrap()
+}
+
+/// Every document of version 3, by its path in the index.
+async fn version_3(service: &Service) -> BTreeMap<String, Value> {
+    let index = get_json(service, "/openapi/v3").await;
+    let mut documents = BTreeMap::new();
+    for (path, entry) in index["paths"].as_object().unwrap() {
+        documents.insert(path.clone(), get_json(service, entry["serverRelativeURL"].as_str().unwrap()).await);
+    }
+    documents
+}
+
+/// Every kind that discovery lists, beside the group-version that it is listed in.
+async fn served_kinds(service: &Service) -> BTreeSet<(String, [String; 3])> {
+    let mut roots = vec!["api/v1".to_owned()];
+    for group in get_json(service, "/apis").await["groups"].as_array().unwrap() {
+        let versions = group["versions"].as_array().unwrap().iter();
+        roots.extend(versions.map(|each| format!("apis/{}", each["groupVersion"].as_str().unwrap())));
+    }
+    let mut kinds = BTreeSet::new();
+    for root in roots {
+        let (group, version) = api::object::group_version(root.split_once('/').unwrap().1);
+        for resource in get_json(service, &format!("/{root}")).await["resources"].as_array().unwrap() {
+            let text = |name: &str, or: &str| resource[name].as_str().unwrap_or(or).to_owned();
+            let kind = [text("group", group), text("version", version), text("kind", "")];
+            kinds.insert((root.clone(), kind));
+        }
+    }
+    kinds
+}
+
+/// Options of a connection: in paths, not in schemas.
+fn is_connection(kind: &str) -> bool {
+    kind.ends_with("Options")
+}
+
+fn references(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|each| references(each, found));
+        }
+        Value::Array(items) => items.iter().for_each(|each| references(each, found)),
+        _ => {}
+    }
+}
+
+fn schema_of<'a>(schemas: &'a Value, [group, version, kind]: &[String; 3]) -> Option<(&'a str, &'a Value)> {
+    let wanted = json!({"group": group, "version": version, "kind": kind});
+    let is_it =
+        |one: &Value| one["x-kubernetes-group-version-kind"].as_array().is_some_and(|kinds| kinds.contains(&wanted));
+    let mut found = schemas.as_object().unwrap().iter().filter(|(_, one)| is_it(one));
+    found.next().map(|(name, one)| (name.as_str(), one))
+}
+
+#[tokio::test]
+async fn every_served_kind_is_described_with_all_its_fields() {
+    let service = open().await;
+    let documents = version_3(&service).await;
+    for (path, document) in &documents {
+        let mut found = BTreeSet::new();
+        references(document, &mut found);
+        for reference in found {
+            let name = reference.strip_prefix("#/components/schemas/").unwrap();
+            assert!(document["components"]["schemas"].get(name).is_some(), "{path}: {name} is not described");
+        }
+    }
+    for (root, kind) in served_kinds(&service).await.iter().filter(|(_, kind)| !is_connection(&kind[2])) {
+        let schemas = &documents[root]["components"]["schemas"];
+        let (name, _) = schema_of(schemas, kind).unwrap_or_else(|| panic!("{root} has no schema of {kind:?}"));
+        let [group, version, kind] = kind;
+        check_fields(schemas, name, schema().kind(group, version, kind).unwrap(), &mut BTreeSet::new());
+    }
+}
+
+/// Walks along the schema table and the document at once.
+fn check_fields(schemas: &Value, name: &str, type_id: TypeId, seen: &mut BTreeSet<TypeId>) {
+    if !seen.insert(type_id) {
+        return;
+    }
+    let one = schema().get(type_id);
+    let described = &schemas[name];
+    let count = described["properties"].as_object().map_or(0, serde_json::Map::len);
+    assert_eq!(count, one.fields.len(), "{name}");
+    for field in &one.fields {
+        let property = &described["properties"][field.name];
+        assert!(property.is_object(), "{name}.{}", field.name);
+        use api::schema::{Shape, Value as Kind};
+        let (value, kind) = match field.shape {
+            Shape::One(kind) => (property, kind),
+            Shape::List(kind) => (&property["items"], kind),
+            Shape::Map(kind) => (&property["additionalProperties"], kind),
+            Shape::MapOfLists => continue,
+        };
+        let Kind::Object(inner) = kind else { continue };
+        let reference = value["$ref"].as_str().or(value["allOf"][0]["$ref"].as_str()).unwrap();
+        check_fields(schemas, reference.strip_prefix("#/components/schemas/").unwrap(), inner, seen);
+    }
+}
+
+#[tokio::test]
+async fn what_has_no_description_is_known_by_name() {
+    let service = open().await;
+    let mut missing = BTreeSet::new();
+    for document in version_3(&service).await.values() {
+        for (name, one) in document["components"]["schemas"].as_object().unwrap() {
+            let short = name.rsplit('.').next().unwrap();
+            // The source lacks lists altogether.
+            if short.ends_with("List") && one["properties"].get("items").is_some() {
+                continue;
+            }
+            if one.get("description").is_none() {
+                missing.insert(short.to_owned());
+            }
+            for (field, property) in one["properties"].as_object().into_iter().flatten() {
+                if property.get("description").is_none() {
+                    missing.insert(format!("{short}.{field}"));
+                }
+            }
+        }
+    }
+    // Kubernetes says nothing about these either.
+    missing.retain(|name| !name.starts_with("JSONSchemaProps.") && !name.starts_with("ExternalDocumentation."));
+    let missing: Vec<String> = missing.into_iter().collect();
+    expect![[r#"
+        CertificateSigningRequest.metadata
+        Info.buildDate
+        Info.compiler
+        Info.gitCommit
+        Info.gitTreeState
+        Info.gitVersion
+        Info.goVersion
+        Info.platform
+        IngressRule.http
+        WatchEvent
+        WatchEvent.object
+        WatchEvent.type"#]]
+    .assert_eq(&missing.join("\n"));
+}
+
+#[tokio::test]
+async fn every_path_of_pods_is_there() {
+    let service = open().await;
+    let document = get_json(&service, "/openapi/v3/api/v1").await;
+    let mut lines = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap().iter().filter(|(path, _)| path.contains("/pods")) {
+        for (method, operation) in item.as_object().unwrap().iter().filter(|(_, each)| each.is_object()) {
+            let of_path = item["parameters"].as_array().into_iter().flatten();
+            let all = of_path.chain(operation["parameters"].as_array().into_iter().flatten());
+            let names: Vec<&str> = all.map(|each| each["name"].as_str().unwrap()).collect();
+            let (id, kind) = (&operation["operationId"], &operation["x-kubernetes-group-version-kind"]["kind"]);
+            let (id, kind) = (id.as_str().unwrap(), kind.as_str().unwrap());
+            lines.push(format!("{method} {path} {id} {kind} {}", names.len()));
+        }
+    }
+    expect![[r#"
+        delete /api/v1/namespaces/{namespace}/pods deleteCoreV1CollectionNamespacedPod Pod 15
+        get /api/v1/namespaces/{namespace}/pods listCoreV1NamespacedPod Pod 12
+        post /api/v1/namespaces/{namespace}/pods createCoreV1NamespacedPod Pod 5
+        delete /api/v1/namespaces/{namespace}/pods/{name} deleteCoreV1NamespacedPod Pod 8
+        get /api/v1/namespaces/{namespace}/pods/{name} readCoreV1NamespacedPod Pod 3
+        patch /api/v1/namespaces/{namespace}/pods/{name} patchCoreV1NamespacedPod Pod 7
+        put /api/v1/namespaces/{namespace}/pods/{name} replaceCoreV1NamespacedPod Pod 6
+        get /api/v1/namespaces/{namespace}/pods/{name}/attach connectCoreV1GetNamespacedPodAttach PodAttachOptions 7
+        post /api/v1/namespaces/{namespace}/pods/{name}/attach connectCoreV1PostNamespacedPodAttach PodAttachOptions 7
+        post /api/v1/namespaces/{namespace}/pods/{name}/binding createCoreV1NamespacedPodBinding Binding 6
+        get /api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers readCoreV1NamespacedPodEphemeralcontainers Pod 3
+        patch /api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers patchCoreV1NamespacedPodEphemeralcontainers Pod 7
+        put /api/v1/namespaces/{namespace}/pods/{name}/ephemeralcontainers replaceCoreV1NamespacedPodEphemeralcontainers Pod 6
+        post /api/v1/namespaces/{namespace}/pods/{name}/eviction createCoreV1NamespacedPodEviction Eviction 6
+        get /api/v1/namespaces/{namespace}/pods/{name}/exec connectCoreV1GetNamespacedPodExec PodExecOptions 8
+        post /api/v1/namespaces/{namespace}/pods/{name}/exec connectCoreV1PostNamespacedPodExec PodExecOptions 8
+        get /api/v1/namespaces/{namespace}/pods/{name}/log readCoreV1NamespacedPodLog Pod 12
+        get /api/v1/namespaces/{namespace}/pods/{name}/portforward connectCoreV1GetNamespacedPodPortforward PodPortForwardOptions 3
+        post /api/v1/namespaces/{namespace}/pods/{name}/portforward connectCoreV1PostNamespacedPodPortforward PodPortForwardOptions 3
+        delete /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1DeleteNamespacedPodProxy PodProxyOptions 3
+        get /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1GetNamespacedPodProxy PodProxyOptions 3
+        head /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1HeadNamespacedPodProxy PodProxyOptions 3
+        options /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1OptionsNamespacedPodProxy PodProxyOptions 3
+        patch /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1PatchNamespacedPodProxy PodProxyOptions 3
+        post /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1PostNamespacedPodProxy PodProxyOptions 3
+        put /api/v1/namespaces/{namespace}/pods/{name}/proxy connectCoreV1PutNamespacedPodProxy PodProxyOptions 3
+        delete /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1DeleteNamespacedPodProxyWithPath PodProxyOptions 4
+        get /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1GetNamespacedPodProxyWithPath PodProxyOptions 4
+        head /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1HeadNamespacedPodProxyWithPath PodProxyOptions 4
+        options /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1OptionsNamespacedPodProxyWithPath PodProxyOptions 4
+        patch /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1PatchNamespacedPodProxyWithPath PodProxyOptions 4
+        post /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1PostNamespacedPodProxyWithPath PodProxyOptions 4
+        put /api/v1/namespaces/{namespace}/pods/{name}/proxy/{path} connectCoreV1PutNamespacedPodProxyWithPath PodProxyOptions 4
+        get /api/v1/namespaces/{namespace}/pods/{name}/resize readCoreV1NamespacedPodResize Pod 3
+        patch /api/v1/namespaces/{namespace}/pods/{name}/resize patchCoreV1NamespacedPodResize Pod 7
+        put /api/v1/namespaces/{namespace}/pods/{name}/resize replaceCoreV1NamespacedPodResize Pod 6
+        get /api/v1/namespaces/{namespace}/pods/{name}/status readCoreV1NamespacedPodStatus Pod 3
+        patch /api/v1/namespaces/{namespace}/pods/{name}/status patchCoreV1NamespacedPodStatus Pod 7
+        put /api/v1/namespaces/{namespace}/pods/{name}/status replaceCoreV1NamespacedPodStatus Pod 6
+        get /api/v1/pods listCoreV1PodForAllNamespaces Pod 11
+        get /api/v1/watch/namespaces/{namespace}/pods watchCoreV1NamespacedPodList Pod 12
+        get /api/v1/watch/namespaces/{namespace}/pods/{name} watchCoreV1NamespacedPod Pod 13
+        get /api/v1/watch/pods watchCoreV1PodListForAllNamespaces Pod 11"#]].assert_eq(&lines.join("\n"));
+}
+
+#[tokio::test]
+async fn the_documents_of_version_2_are_whole() {
+    let service = open().await;
+    let document = get_json(&service, "/openapi/v2").await;
+    let definitions = document["definitions"].as_object().unwrap();
+    let mut found = BTreeSet::new();
+    references(&document, &mut found);
+    for reference in found {
+        let name = reference.strip_prefix("#/definitions/").unwrap();
+        assert!(definitions.contains_key(name), "{name} is not defined");
+    }
+    let mut kinds = BTreeSet::new();
+    for (name, one) in definitions {
+        for kind in one["x-kubernetes-group-version-kind"].as_array().into_iter().flatten() {
+            assert!(kinds.insert(kind.to_string()), "{name} is a second {kind}");
+        }
+    }
+    for (_, [group, version, kind]) in served_kinds(&service).await.iter().filter(|each| !is_connection(&each.1[2])) {
+        let kind = json!({"group": group, "version": version, "kind": kind});
+        assert!(kinds.contains(&kind.to_string()), "{kind} is not defined");
+    }
+    let mut patched = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(patch) = item.get("patch").filter(|patch| patch["x-kubernetes-action"] == "patch") else { continue };
+        let has_dry_run = patch["parameters"].as_array().unwrap().iter().any(|each| each["name"] == "dryRun");
+        assert!(has_dry_run && patch["x-kubernetes-group-version-kind"].is_object(), "{path}");
+        patched += 1;
+    }
+    assert!(patched > 50, "{patched}");
+    let accept =
+        [("accept", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"), ("accept-encoding", "gzip")];
+    let (code, headers, body) = get(&service, "/openapi/v2", &accept).await;
+    assert_eq!((code, &headers["content-encoding"], &body[..2]), (200, &"gzip".parse().unwrap(), &[0x1f, 0x8b][..]));
+    let (code, again, body) =
+        get(&service, "/openapi/v2", &[accept[0], ("if-none-match", headers["etag"].to_str().unwrap())]).await;
+    assert_eq!((code, &again["etag"], body.len()), (304, &headers["etag"], 0));
+}
+
+/// kubectl, which deploy/test-parts brings.
+fn kubectl() -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/parts/kubectl-1.35");
+    assert!(path.exists(), "deploy/test-parts brings {}", path.display());
+    path
+}
+
+/// Serves to whoever connects to a port of loopback, and returns its address.
+async fn listen(service: Service) -> String {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    format!("http://{address}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_explains_kinds_and_fields() {
+    let address = listen(open().await).await;
+    let folder = tempfile::tempdir().unwrap();
+    let explain = async |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new(kubectl());
+        command.args(["--server", &address, "--cache-dir"]).arg(folder.path()).arg("explain").args(arguments);
+        let output = command.env("HOME", folder.path()).env_remove("KUBECONFIG").output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let pods = explain(&["pods"]).await;
+    assert!(pods.starts_with("KIND:       Pod\nVERSION:    v1\n\nDESCRIPTION:\n    Pod is a collection"), "{pods}");
+    assert!(pods.contains("  spec\t<PodSpec>\n    Specification of the desired behavior"), "{pods}");
+    let image = explain(&["deployments.spec.template.spec.containers.image"]).await;
+    assert!(image.contains("GROUP:      apps\n") && image.contains("FIELD: image <string>\n"), "{image}");
+    assert!(image.contains("\n    Container image name."), "{image}");
+    let port = explain(&["services.spec.ports.targetPort"]).await;
+    assert!(port.contains("FIELD: targetPort <IntOrString>\n"), "{port}");
+    let recursive = explain(&["jobs", "--recursive"]).await;
+    assert!(recursive.contains("\n  spec\t<JobSpec>\n    activeDeadlineSeconds\t<integer>\n"), "{recursive}");
+    assert!(recursive.contains("\t<[]Container> -required-\n"), "{recursive}");
+    let old = explain(&["deployments.spec.strategy", "--output", "plaintext-openapiv2"]).await;
+    assert!(old.contains("RESOURCE: strategy <Object>\n") && old.contains("rollingUpdate\t<Object>"), "{old}");
+}
