@@ -11,6 +11,6 @@ mkdir -p "$folder/crate/src"
 printf '[package]\nname = "sources"\nversion = "0.0.0"\nedition = "2024"\n[dependencies]\nk8s-pb = "=0.9.0"\n' >"$folder/crate/Cargo.toml"
 : >"$folder/crate/src/lib.rs"
 cargo vendor --quiet --manifest-path "$folder/crate/Cargo.toml" "$folder/vendor" >/dev/null
-python3 generate.py \
-    "$folder/wheel/kubernetes_validate/kubernetes-json-schema/v1.35.0-local/_definitions.json" \
-    "$folder/vendor/k8s-pb/src" >../src/schema/types.txt
+definitions="$folder/wheel/kubernetes_validate/kubernetes-json-schema/v1.35.0-local/_definitions.json"
+python3 generate.py "$definitions" "$folder/vendor/k8s-pb/src" >../src/schema/types.txt
+python3 generate.py "$definitions" "$folder/vendor/k8s-pb/src" --messages >../tests/k8s_pb/generated/messages.rs

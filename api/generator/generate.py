@@ -2,11 +2,13 @@
 """Writes src/schema/types.txt: the facts about every built-in type, from two published sources.
 
     generate.py DEFINITIONS K8S_PB_SOURCE > ../src/schema/types.txt
+    generate.py DEFINITIONS K8S_PB_SOURCE --messages > ../tests/k8s_pb/generated/messages.rs
 
 DEFINITIONS    v1.35.0-local/_definitions.json of the PyPI package kubernetes-validate: fields, JSON types, required,
                list types and map keys, patch strategies and merge keys, kinds.
 K8S_PB_SOURCE  the src folder of the crate k8s-pb: protobuf field numbers and wire types.
 
+With --messages: which struct of k8s-pb each type of the table is, for the test that compares the two.
 `fetch.sh` gets both and calls this. The format of the output is described in src/schema.rs. What the two sources
 don't say (types with a JSON form of their own, fields whose names differ) stands in the tables below.
 """
@@ -100,12 +102,36 @@ WIRE = {"string": "len", "bytes": "len", "message": "len", "int32": "varint", "i
 def main():
     definitions = json.loads(Path(sys.argv[1]).read_text())["$defs"]
     messages = read_messages(Path(sys.argv[2]))
+    if "--messages" in sys.argv:
+        return print_messages(definitions, Path(sys.argv[2]))
     lines, complaints = [], []
     for name in sorted(definitions, key=short):
         if name not in SPECIAL:
             lines += type_lines(name, definitions[name], messages, complaints)
     print("\n".join(lines))
     print("\n".join(complaints), file=sys.stderr)
+
+
+# Types that the definitions lack: src/schema/table.rs adds them.
+ADDED = ["PartialObjectMetadata", "PartialObjectMetadataList"]
+
+
+def print_messages(definitions, source):
+    """Lines for the macro `messages!` of tests/k8s_pb.rs."""
+    structs = {}
+    for path in sorted(source.rglob("*.rs")):
+        module = str(path.relative_to(source).parent)
+        for struct in re.findall(r"^pub struct (\w+)", path.read_text(), re.MULTILINE):
+            structs[module, folded(struct)] = "::".join(module.split("/") + [struct])
+    names = [name for name in definitions if name not in SPECIAL]
+    names += ["io.k8s.apimachinery.pkg.apis.meta.v1." + name for name in ADDED]
+    print("messages! {")
+    for name in sorted(names, key=short):
+        parts = name.split(".")[2:]
+        struct = structs.get(("/".join(parts[:-1]).replace("-", "_"), folded(parts[-1])))
+        if struct:
+            print(f'    "{short(name)}" {struct};')
+    print("}")
 
 
 def short(name):
@@ -163,7 +189,10 @@ def tags_of(message, properties, table_name, messages):
     for field, (tag, wire, target) in message.items():
         name = RENAMED.get((table_name, field)) or by_folded.get(folded(field))
         inner = messages.get(target) if wire == "len" else None
-        if name:
+        if name and inner and set(inner) == {"items"} and kind_of(properties[name]) == "[]string":
+            # A list of strings that is a message of its own (metav1.Verbs): as if that message were inlined.
+            tags[name] = (f"{tag}.{inner['items'][0]}", wire)
+        elif name:
             tags[name] = (str(tag), wire)
         elif inner and any(folded(inner_field) in by_folded for inner_field in inner):
             nested, nested_lost = tags_of(inner, properties, table_name, messages)

@@ -9,7 +9,7 @@
 //! in canonical form. A syntax error stops the pass; a wrong type is remembered (the first one) and the pass goes on,
 //! so that what is reported does not depend on which mistake stands first.
 
-mod scanner;
+pub(crate) mod scanner;
 mod typed;
 
 use serde_json::Value;

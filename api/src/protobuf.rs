@@ -1,11 +1,12 @@
-//! From the protobuf bytes of a request to the JSON of the same object, along the schema table.
+//! From the protobuf bytes of a request to the JSON of the same object, along the schema table; `encode` goes back.
 //!
 //! Upstream: apimachinery/pkg/runtime/serializer/protobuf/protobuf.go, and the Unmarshal that gogo/protobuf generates
-//! Left out: writing protobuf; every client that asks for it reads JSON too. Groups (wire types 3 and 4) are refused.
+//! Left out: groups (wire types 3 and 4), which are refused.
 //!
 //! The bytes are an envelope, `k8s` and a zero, then a `runtime.Unknown` that names the kind and holds the object. What
 //! comes out says the same as the client's JSON would: zero values of fields that Go has no pointer to are left out.
 
+pub mod encode;
 mod wire;
 
 use base64::Engine;

@@ -10,14 +10,14 @@ use serde_json::{Map, Number, Value};
 use super::MAX_DEPTH;
 
 /// A reading position in a JSON text.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a str,
     at: usize,
 }
 
 /// What a value is, by its first character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     Object,
     Array,
     String,
@@ -28,7 +28,7 @@ pub(super) enum Token {
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a str) -> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Scanner<'a> {
         Scanner { text, at: 0 }
     }
 
@@ -65,7 +65,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// What the next value is, without reading it.
-    pub(super) fn peek(&mut self) -> Result<Token, String> {
+    pub(crate) fn peek(&mut self) -> Result<Token, String> {
         self.skip_space();
         match self.byte() {
             Some(b'{') => Ok(Token::Object),
@@ -80,12 +80,12 @@ impl<'a> Scanner<'a> {
     }
 
     /// Steps into an object or array that [`Scanner::peek`] has seen.
-    pub(super) fn enter(&mut self) {
+    pub(crate) fn enter(&mut self) {
         self.at += 1;
     }
 
     /// The next key of the object; None at its end. `first` until a key was read.
-    pub(super) fn key(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, String> {
+    pub(crate) fn key(&mut self, first: &mut bool) -> Result<Option<Cow<'a, str>>, String> {
         self.skip_space();
         if *first {
             *first = false;
@@ -117,7 +117,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Whether the array has another element. `first` until an element was read.
-    pub(super) fn element(&mut self, first: &mut bool) -> Result<bool, String> {
+    pub(crate) fn element(&mut self, first: &mut bool) -> Result<bool, String> {
         self.skip_space();
         match self.byte() {
             Some(b']') => {
@@ -139,7 +139,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the string that begins here.
-    pub(super) fn string(&mut self) -> Result<Cow<'a, str>, String> {
+    pub(crate) fn string(&mut self) -> Result<Cow<'a, str>, String> {
         let bytes = self.text.as_bytes();
         let start = self.at + 1;
         let mut end = start;
@@ -221,7 +221,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads the number that begins here and answers its text.
-    pub(super) fn number(&mut self) -> Result<&'a str, String> {
+    pub(crate) fn number(&mut self) -> Result<&'a str, String> {
         let start = self.at;
         if self.byte() == Some(b'-') {
             self.at += 1;
@@ -258,7 +258,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads `true`, `false` or `null`.
-    pub(super) fn word(&mut self, word: &str) -> Result<(), String> {
+    pub(crate) fn word(&mut self, word: &str) -> Result<(), String> {
         for expected in word.bytes() {
             if self.byte() != Some(expected) {
                 return Err(self.unexpected(&format!("in literal {word} (expecting '{}')", char::from(expected))));
@@ -269,7 +269,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads any value as it is, `depth` objects and arrays down. Nulls inside are kept.
-    pub(super) fn any(&mut self, depth: usize) -> Result<Value, String> {
+    pub(crate) fn any(&mut self, depth: usize) -> Result<Value, String> {
         Ok(match self.peek()? {
             Token::Object => {
                 check_depth(depth)?;
@@ -299,7 +299,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Reads past a value, `depth` objects and arrays down.
-    pub(super) fn skip(&mut self, depth: usize) -> Result<(), String> {
+    pub(crate) fn skip(&mut self, depth: usize) -> Result<(), String> {
         match self.peek()? {
             Token::Object => {
                 check_depth(depth)?;
@@ -327,8 +327,16 @@ impl<'a> Scanner<'a> {
         }
     }
 
+    /// The text of the value that comes next.
+    pub(crate) fn raw(&mut self, depth: usize) -> Result<&'a str, String> {
+        self.skip_space();
+        let start = self.at;
+        self.skip(depth)?;
+        Ok(&self.text[start..self.at])
+    }
+
     /// Checks that nothing follows.
-    pub(super) fn end(&mut self) -> Result<(), String> {
+    pub(crate) fn end(&mut self) -> Result<(), String> {
         self.skip_space();
         match self.byte() {
             None => Ok(()),
@@ -337,12 +345,12 @@ impl<'a> Scanner<'a> {
     }
 }
 
-pub(super) fn check_depth(depth: usize) -> Result<(), String> {
+pub(crate) fn check_depth(depth: usize) -> Result<(), String> {
     if depth >= MAX_DEPTH { Err("exceeded max depth".into()) } else { Ok(()) }
 }
 
 /// A number of any kind; what no float can hold becomes the largest one.
-pub(super) fn number_value(text: &str) -> Value {
+pub(crate) fn number_value(text: &str) -> Value {
     if let Ok(number) = text.parse::<i64>() {
         return number.into();
     }

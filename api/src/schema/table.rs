@@ -10,13 +10,27 @@ use super::{Field, Kind, ListType, PatchStrategy, Schema, Shape, Type, TypeId, V
 const TABLE: &str = include_str!("types.txt");
 pub(super) const CUSTOM_RESOURCE: &str = "skiff.CustomResource";
 
-/// The one type that no source has.
-const CUSTOM_RESOURCE_LINES: &str =
-    "skiff.CustomResource open\n apiVersion string -\n kind string -\n metadata meta.v1.ObjectMeta -\n";
+/// The types that the generator's source lacks: the shell of custom resources, and objects of which only the metadata
+/// is shown (apimachinery/pkg/apis/meta/v1/generated.proto).
+const ADDED: &str = "\
+skiff.CustomResource open
+ apiVersion string -
+ kind string -
+ metadata meta.v1.ObjectMeta -
+meta.v1.PartialObjectMetadata kind=meta.k8s.io/v1/PartialObjectMetadata
+ apiVersion string -
+ kind string -
+ metadata meta.v1.ObjectMeta 1
+meta.v1.PartialObjectMetadataList kind=meta.k8s.io/v1/PartialObjectMetadataList
+ apiVersion string -
+ items! []meta.v1.PartialObjectMetadata 2
+ kind string -
+ metadata meta.v1.ListMeta 1
+";
 
 pub(super) fn load() -> Schema {
     let mut types: Vec<(&'static str, Vec<&'static str>)> = Vec::with_capacity(800);
-    for line in TABLE.lines().chain(CUSTOM_RESOURCE_LINES.lines()) {
+    for line in TABLE.lines().chain(ADDED.lines()) {
         match line.strip_prefix(' ') {
             None => types.push((line, Vec::new())),
             Some(field) => types.last_mut().expect("a field stands below its type").1.push(field),
