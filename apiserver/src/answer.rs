@@ -1,7 +1,9 @@
 //! What goes back to the client, and in which form: whole objects, their metadata alone, or rows of a table.
 //!
 //! Upstream: apiserver/pkg/endpoints/handlers (response.go, responsewriters), handlers/negotiation
-//! Left out: protobuf and CBOR answers; every client that asks for them accepts JSON too.
+//! Left out: CBOR answers; every client that asks for them accepts JSON too.
+
+pub mod protobuf;
 
 use api::status::Status;
 use axum::body::Body;
@@ -15,9 +17,17 @@ use crate::{object::Object, row::Row, table};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Format {
     pub shape: Shape,
-    pub yaml: bool,
+    pub encoding: Encoding,
     /// Indented for people.
     pub pretty: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    Json,
+    Yaml,
+    /// JSON where a kind has no message.
+    Protobuf,
 }
 
 /// What of an object is shown.
@@ -50,7 +60,20 @@ pub const MEDIA_TYPES: [&str; 3] = ["application/json", "application/yaml", "app
 
 impl Format {
     /// Plain JSON.
-    pub const JSON: Format = Format { shape: Shape::Object, yaml: false, pretty: false };
+    pub const JSON: Format = Format { shape: Shape::Object, encoding: Encoding::Json, pretty: false };
+
+    /// Whether the answer is the object's JSON as it is kept.
+    pub fn is_plain_json(self) -> bool {
+        self == Format::JSON
+    }
+
+    /// The form for objects of a kind: JSON where protobuf has no message of it.
+    pub fn for_kind(self, api_version: &str, kind: &str) -> Format {
+        match self.encoding == Encoding::Protobuf && !protobuf::has_message(api_version, kind) {
+            true => Format { encoding: Encoding::Json, ..self },
+            false => self,
+        }
+    }
 
     /// Checks that an object is asked for, where there are no tables.
     ///
@@ -85,9 +108,10 @@ impl Format {
         let mut any_ours = false;
         for (_, clause) in &clauses {
             let mut parts = clause.split(';').map(str::trim);
-            let yaml = match parts.next().unwrap_or_default() {
-                "application/json" | "*/*" | "application/*" => false,
-                "application/yaml" => true,
+            let encoding = match parts.next().unwrap_or_default() {
+                "application/json" | "*/*" | "application/*" => Encoding::Json,
+                "application/yaml" => Encoding::Yaml,
+                protobuf::MEDIA_TYPE => Encoding::Protobuf,
                 _ => continue,
             };
             any_ours = true;
@@ -100,7 +124,9 @@ impl Format {
             };
             let shape = match (parameter("as"), parameter("g"), version) {
                 (None, _, _) => Some(Shape::Object),
-                (Some("Table"), Some("meta.k8s.io"), Some(version)) => Some(Shape::Table(version, include)),
+                (Some("Table"), Some("meta.k8s.io"), Some(version)) if encoding != Encoding::Protobuf => {
+                    Some(Shape::Table(version, include))
+                }
                 (Some("PartialObjectMetadata"), Some("meta.k8s.io"), Some(version)) => {
                     Some(Shape::Metadata(version, Extent::One))
                 }
@@ -110,10 +136,10 @@ impl Format {
                 _ => None,
             };
             if let Some(shape) = shape {
-                return Ok(Format { shape, yaml, pretty });
+                return Ok(Format { shape, encoding, pretty });
             }
         }
-        if any_ours || accept.contains("protobuf") {
+        if any_ours {
             return Err(Status::not_acceptable(&MEDIA_TYPES));
         }
         Err(Status { details: Some(Default::default()), ..Status::new(406, "NotAcceptable", "406: Not Acceptable") })
@@ -161,9 +187,15 @@ pub fn text(code: u16, body: impl Into<Bytes>) -> Response<Body> {
     response
 }
 
-/// A failure.
-pub fn failure(status: &Status) -> Response<Body> {
-    let mut response = json(status.code, status.to_json().to_string());
+/// A failure, in protobuf for who prefers that.
+pub fn failure(status: &Status, accept: Option<&HeaderValue>) -> Response<Body> {
+    let headers: HeaderMap = accept.map(|accept| (header::ACCEPT, accept.clone())).into_iter().collect();
+    let format = Format::negotiate(&headers, &component::query::Query::parse(""));
+    let encoding = format.map_or(Encoding::Json, |format| format.encoding);
+    let mut response = match encoding {
+        Encoding::Protobuf => value(status.code, Format { encoding, ..Format::JSON }, &status.to_json()),
+        _ => json(status.code, status.to_json().to_string()),
+    };
     if let Some(seconds) = status.details.as_ref().and_then(|details| details.retry_after_seconds) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -172,7 +204,12 @@ pub fn failure(status: &Status) -> Response<Body> {
 
 /// A value in the form's encoding.
 pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
-    if format.yaml {
+    if format.encoding == Encoding::Protobuf
+        && let Some(bytes) = protobuf::value(value)
+    {
+        return as_protobuf(code, bytes);
+    }
+    if format.encoding == Encoding::Yaml {
         let text = serde_saphyr::to_string(value).unwrap_or_default();
         let mut response = json(code, text);
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/yaml"));
@@ -182,10 +219,16 @@ pub fn value(code: u16, format: Format, value: &Value) -> Response<Body> {
     json(code, body.unwrap_or_default())
 }
 
+fn as_protobuf(code: u16, bytes: Vec<u8>) -> Response<Body> {
+    let mut response = json(code, bytes);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(protobuf::MEDIA_TYPE));
+    response
+}
+
 /// One object, in the form asked for.
 pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -> Response<Body> {
     match format.shape {
-        Shape::Object if !format.yaml && !format.pretty => json(code, object.bytes()),
+        Shape::Object if format.is_plain_json() => json(code, object.bytes()),
         Shape::Object => value(code, format, &object.value()),
         Shape::Table(version, include) => {
             let table = table::render(

@@ -1,7 +1,7 @@
 //! An object as the API server holds it in memory: its encoded bytes, and the little that is asked of it often.
 //!
 //! Upstream: apiserver/pkg/storage/cacher (store.go, watch_cache.go), where objects are decoded structs
-//! Left out: bytes in other encodings; answers are JSON.
+//! Left out: bytes in other encodings: answers in protobuf are turned from these.
 //!
 //! The stored form of an object is its JSON without a resourceVersion; `kind`, `apiVersion` and `metadata` come first,
 //! so the place where the resourceVersion belongs is found without parsing. An object keeps the very bytes that the store

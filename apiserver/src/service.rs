@@ -102,6 +102,7 @@ async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Resp
     let begun = Instant::now();
     let (parts, body) = request.into_parts();
     let id = audit::id_of(&parts.headers);
+    let accept = parts.headers.get(http::header::ACCEPT).cloned();
     let mut seen = Seen { id: id.clone(), body: Some(body), labels: Default::default(), audited: None, flight: None };
     let answered = serve(core, identity, parts, &mut seen).await;
     // A body that nobody wanted is read all the same, within a limit, or HTTP/1 would close the connection.
@@ -109,7 +110,7 @@ async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Resp
         let _ = http_body_util::Limited::new(unread, UNREAD_LIMIT_BYTES).collect().await;
     }
     let failure = answered.as_ref().err().cloned().filter(|_| seen.audited.is_some());
-    let mut response = answered.unwrap_or_else(|status| answer::failure(&status));
+    let mut response = answered.unwrap_or_else(|status| answer::failure(&status, accept.as_ref()));
     response.headers_mut().insert(audit::HEADER, id);
     core.metrics.observe(seen.labels, response.status().as_u16(), begun.elapsed());
     match seen.audited {
@@ -192,6 +193,7 @@ async fn operate(
     // What others answer has a form of its own, whatever the client says it accepts.
     let has_own_form = subresource.is_some_and(Subresource::is_answered_elsewhere);
     let format = if has_own_form { Format::JSON } else { Format::negotiate(&parts.headers, query)? };
+    let format = format.for_kind(&api::object::api_version(&row.group, &info.version), &row.kind);
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };

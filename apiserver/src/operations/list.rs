@@ -23,7 +23,7 @@ use super::{
     write::store_failure,
 };
 use crate::{
-    answer::{Extent, Shape, metadata_only, value},
+    answer::{Encoding, Extent, Shape, metadata_only, protobuf, value},
     memory::table_prefix,
     object::{Object, ObjectKey},
     selection::Selection,
@@ -231,8 +231,15 @@ pub fn answer(call: &Call<'_>, page: Page) -> Result<Response<Body>, Status> {
         value
     };
     let kind = format!("{}List", call.row.kind);
+    if call.format.encoding == Encoding::Protobuf
+        && call.format.shape == Shape::Object
+        && call.row.stored_as.is_none()
+        && let Some(list) = protobuf::list(&call.row.kind, &call.api_version(), &metadata, &page.items)
+    {
+        return Ok(list);
+    }
     match call.format.shape {
-        Shape::Object if !call.format.yaml && !call.format.pretty && call.row.stored_as.is_none() => {
+        Shape::Object if call.format.is_plain_json() && call.row.stored_as.is_none() => {
             Ok(stream(&kind, &call.api_version(), &metadata, page.items))
         }
         Shape::Object => {

@@ -1,4 +1,4 @@
-//! WATCH: the changes of the selected objects, as a stream of JSON lines.
+//! WATCH: the changes of the selected objects, as a stream of JSON lines or of frames of protobuf.
 //!
 //! Upstream: apiserver/pkg/endpoints/handlers/watch.go, apiserver/pkg/storage/cacher/cache_watcher.go
 //! Left out: starting from history that the ring no longer has: such a watch is told 410 and lists again.
@@ -8,7 +8,7 @@ use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration}
 use api::status::Status;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, header};
+use http::Response;
 use serde_json::{Value, json};
 use store::Revision;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ use super::{
     options::{integer, resource_version},
 };
 use crate::{
-    answer::{Shape, metadata_only},
+    answer::{Encoding, Format, Shape, metadata_only, protobuf},
     memory::{
         Memory,
         event::{Change, Event, frame},
@@ -44,7 +44,7 @@ struct Watcher {
     row: Arc<Row>,
     cursor: Cursor,
     selection: Selection,
-    shape: Shape,
+    format: Format,
     api_version: String,
     bookmarks: bool,
     /// What is to be sent before the first event: current objects, and the bookmark that ends them.
@@ -85,8 +85,8 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         Err(too_old) => {
             let requested = version.unwrap_or_default();
             let message = format!("too old resource version: {requested} ({})", too_old.oldest);
-            let line = frame("ERROR", Status::expired(message).to_json().to_string().as_bytes());
-            return Ok(respond(Body::from(line)));
+            let line = value_frame(call.format, "ERROR", &Status::expired(message).to_json());
+            return Ok(respond(call.format, Body::from(line)));
         }
     };
     let served = call.server.registry.served(&call.row.group, &call.info().version, &call.row.plural);
@@ -96,7 +96,7 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         row: served.unwrap_or(&call.table.row).clone(),
         cursor,
         selection,
-        shape: call.format.shape,
+        format: call.format,
         api_version: call.api_version(),
         bookmarks,
         initial: VecDeque::new(),
@@ -123,13 +123,25 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         let chunk = watcher.next().await?;
         Some((Ok::<Bytes, Infallible>(chunk), watcher))
     });
-    Ok(respond(Body::from_stream(stream)))
+    Ok(respond(call.format, Body::from_stream(stream)))
 }
 
-fn respond(body: Body) -> Response<Body> {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+fn respond(format: Format, body: Body) -> Response<Body> {
+    match format.encoding {
+        Encoding::Protobuf => protobuf::respond(body, STREAM_OF_PROTOBUF),
+        _ => protobuf::respond(body, "application/json"),
+    }
+}
+
+const STREAM_OF_PROTOBUF: &str = "application/vnd.kubernetes.protobuf;stream=watch";
+
+/// An event around a value.
+fn value_frame(format: Format, kind: &str, value: &Value) -> Bytes {
+    if format.encoding == Encoding::Protobuf {
+        // Whatever has no message is sent as an object without any field, which no client mistakes for another.
+        return protobuf::frame(kind, &protobuf::value(value).unwrap_or_default());
+    }
+    frame(kind, value.to_string().as_bytes())
 }
 
 impl Watcher {
@@ -153,7 +165,7 @@ impl Watcher {
                 Err(too_old) => {
                     self.done = true;
                     let message = format!("too old resource version: the watch is behind {}", too_old.oldest);
-                    return Some(frame("ERROR", Status::expired(message).to_json().to_string().as_bytes()));
+                    return Some(value_frame(self.format, "ERROR", &Status::expired(message).to_json()));
                 }
             };
             if events.is_empty() {
@@ -188,21 +200,30 @@ impl Watcher {
             object.as_ref().is_some_and(|object| self.selection.matches(&self.table.row, object))
         };
         let change = Change::seen(selected(&event.before), selected(&event.after))?;
-        if self.shape == Shape::Object && self.row.stored_as.is_none() {
+        if self.is_plain() && self.format.encoding != Encoding::Protobuf {
             return Some(event.frame(change));
         }
         Some(self.line(change.name(), &event.object(change)))
     }
 
+    /// Whether the objects are shown as they are stored.
+    fn is_plain(&self) -> bool {
+        self.format.shape == Shape::Object && self.row.stored_as.is_none()
+    }
+
     fn line(&mut self, kind: &str, object: &[u8]) -> Bytes {
-        if self.shape == Shape::Object && self.row.stored_as.is_none() {
+        if self.is_plain() && self.format.encoding == Encoding::Protobuf {
+            let object = protobuf::object(&self.api_version, &self.row.kind, object);
+            return protobuf::frame(kind, &object.unwrap_or_default());
+        }
+        if self.is_plain() {
             return frame(kind, object);
         }
         let mut value: Value = serde_json::from_slice(object).unwrap_or_default();
         if let Some(StoredAs { from_stored, .. }) = &self.row.stored_as {
             from_stored(&mut value);
         }
-        let shown = match self.shape {
+        let shown = match self.format.shape {
             Shape::Object => value,
             Shape::Metadata(version, _) => metadata_only(version, value),
             Shape::Table(version, include) => {
@@ -215,7 +236,7 @@ impl Watcher {
                 table
             }
         };
-        frame(kind, shown.to_string().as_bytes())
+        value_frame(self.format, kind, &shown)
     }
 
     /// A bookmark: everything up to `revision` has been sent. The one that ends the initial events says so.
@@ -224,11 +245,11 @@ impl Watcher {
         if ends_initial {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let (kind, api_version) = match self.shape {
+        let (kind, api_version) = match self.format.shape {
             Shape::Metadata(version, _) => ("PartialObjectMetadata".to_owned(), format!("meta.k8s.io/{version}")),
             _ => (self.row.kind.to_string(), self.api_version.clone()),
         };
         let object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
-        frame("BOOKMARK", object.to_string().as_bytes())
+        value_frame(self.format, "BOOKMARK", &object)
     }
 }
