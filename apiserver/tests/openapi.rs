@@ -2,51 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use api::schema::{TypeId, schema};
-use apiserver::{
-    attributes::UserInfo,
-    authorization::Mode,
-    server::{self, Config},
-    service::Service,
-};
-use axum::body::Body;
+use apiserver::service::Service;
 use expect_test::expect;
-use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo},
-    server::conn::auto,
-    service::TowerToHyperService,
-};
+use futures::StreamExt;
+use http::HeaderMap;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
-async fn open() -> Service {
-    let config = Config {
-        authorization_modes: vec![Mode::AlwaysAllow],
-        disabled_admission_plugins: vec!["ServiceAccount".to_owned()],
-        ..Config::default()
-    };
-    let store = Arc::new(store::memory::Memory::new());
-    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
-    server.service_as(UserInfo::new("admin", &["system:masters"]))
-}
+#[path = "openapi/rig.rs"]
+mod rig;
+
+use rig::{Kubectl, ask, open};
 
 async fn get(service: &Service, path: &str, headers: &[(&str, &str)]) -> (u16, HeaderMap, Vec<u8>) {
-    let mut request = Request::builder().uri(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
-    let (parts, body) = answer.into_parts();
-    (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    ask(service, "GET", path, headers, &Value::Null).await
 }
 
 async fn get_json(service: &Service, path: &str) -> Value {
@@ -292,39 +263,10 @@ async fn the_documents_of_version_2_are_whole() {
     assert_eq!((code, &again["etag"], body.len()), (304, &headers["etag"], 0));
 }
 
-/// kubectl, which deploy/test-parts brings.
-fn kubectl() -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../target/parts/kubectl-1.35");
-    assert!(path.exists(), "deploy/test-parts brings {}", path.display());
-    path
-}
-
-/// Serves to whoever connects to a port of loopback, and returns its address.
-async fn listen(service: Service) -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let service = TowerToHyperService::new(service.clone());
-            tokio::spawn(async move {
-                let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
-    });
-    format!("http://{address}")
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_explains_kinds_and_fields() {
-    let address = listen(open().await).await;
-    let folder = tempfile::tempdir().unwrap();
-    let explain = async |arguments: &[&str]| {
-        let mut command = tokio::process::Command::new(kubectl());
-        command.args(["--server", &address, "--cache-dir"]).arg(folder.path()).arg("explain").args(arguments);
-        let output = command.env("HOME", folder.path()).env_remove("KUBECONFIG").output().await.unwrap();
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let kubectl = Kubectl::against(open().await).await;
+    let explain = async |arguments: &[&str]| kubectl.run(&[&["explain"], arguments].concat()).await;
     let pods = explain(&["pods"]).await;
     assert!(pods.starts_with("KIND:       Pod\nVERSION:    v1\n\nDESCRIPTION:\n    Pod is a collection"), "{pods}");
     assert!(pods.contains("  spec\t<PodSpec>\n    Specification of the desired behavior"), "{pods}");
@@ -338,4 +280,29 @@ async fn kubectl_explains_kinds_and_fields() {
     assert!(recursive.contains("\t<[]Container> -required-\n"), "{recursive}");
     let old = explain(&["deployments.spec.strategy", "--output", "plaintext-openapiv2"]).await;
     assert!(old.contains("RESOURCE: strategy <Object>\n") && old.contains("rollingUpdate\t<Object>"), "{old}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_explains_every_kind() {
+    let kubectl = &Kubectl::against(open().await).await;
+    let resources = kubectl.run(&["api-resources", "--no-headers"]).await;
+    // A line's last words are the group-version, whether it is namespaced, and the kind.
+    let of_line = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [name, .., api_version, _, kind] = words.as_slice() else { panic!("{line}") };
+        [*name, *api_version, *kind].map(str::to_owned)
+    };
+    let resources: Vec<[String; 3]> = resources.lines().map(of_line).collect();
+    assert!(resources.len() > 50, "{resources:?}");
+    let explained = futures::stream::iter(resources).map(async |[name, api_version, kind]| {
+        let text = kubectl.run(&["explain", &name, "--api-version", &api_version]).await;
+        (kind, text)
+    });
+    let explained: Vec<(String, String)> = explained.buffer_unordered(4).collect().await;
+    for (kind, text) in explained {
+        assert!(text.contains(&format!("KIND:       {kind}\n")), "{text}");
+        let (_, said) = text.split_once("DESCRIPTION:\n").unwrap();
+        assert!(said.starts_with("    ") && !said.starts_with("    <empty>"), "{text}");
+        assert!(said.contains("\n  apiVersion\t<string>\n    APIVersion defines"), "{text}");
+    }
 }

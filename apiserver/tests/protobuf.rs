@@ -2,41 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
-use std::sync::Arc;
-
 use api::{protobuf, schema::schema};
-use apiserver::{
-    attributes::UserInfo,
-    authorization::Mode,
-    server::{self, Config},
-    service::Service,
-};
-use axum::body::Body;
-use http::{HeaderMap, Request};
-use http_body_util::BodyExt;
+use apiserver::service::Service;
+use http::HeaderMap;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+
+#[path = "openapi/rig.rs"]
+mod rig;
+
+use rig::{Kubectl, open};
 
 const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
 
-async fn open() -> Service {
-    let config = Config {
-        authorization_modes: vec![Mode::AlwaysAllow],
-        disabled_admission_plugins: vec!["ServiceAccount".to_owned()],
-        ..Config::default()
-    };
-    let store = Arc::new(store::memory::Memory::new());
-    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
-    server.service_as(UserInfo::new("admin", &["system:masters"]))
-}
-
 async fn ask(service: &Service, method: &str, path: &str, accept: &str, body: &Value) -> (u16, HeaderMap, Vec<u8>) {
-    let request = Request::builder().method(method).uri(path).header("accept", accept);
-    let body = if body.is_null() { String::new() } else { body.to_string() };
-    let request = request.header("content-type", "application/json").body(Body::from(body)).unwrap();
-    let (parts, body) = service.clone().oneshot(request).await.unwrap().into_parts();
-    (parts.status.as_u16(), parts.headers, body.collect().await.unwrap().to_bytes().to_vec())
+    rig::ask(service, method, path, &[("accept", accept)], body).await
 }
 
 /// An object in its envelope, as JSON.
@@ -127,4 +106,26 @@ async fn tables_are_json_whatever_is_preferred() {
     let (_, headers, body) = ask(&service, "GET", PODS, &table, &Value::Null).await;
     assert_eq!(headers["content-type"], "application/json");
     assert_eq!(serde_json::from_slice::<Value>(&body).unwrap()["kind"], "Table");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kubectl_reads_what_it_is_sent() {
+    let kubectl = Kubectl::against(open().await).await;
+    let prints = async |arguments: &str| kubectl.run(&arguments.split(' ').collect::<Vec<&str>>()).await;
+    assert_eq!(prints("create configmap a --from-literal=k=v").await, "configmap/a created\n");
+    assert_eq!(prints("create configmap b --from-literal=k=v -o jsonpath={.data.k}").await, "v");
+    assert_eq!(prints("create deployment d --image=nginx --replicas=3").await, "deployment.apps/d created\n");
+    let described = prints("describe deployment d").await;
+    assert!(described.contains("3 desired") && described.contains("Image:         nginx"), "{described}");
+    assert!(described.contains("25% max unavailable, 25% max surge"), "{described}");
+    assert_eq!(prints("scale deployment d --replicas=2").await, "deployment.apps/d scaled\n");
+    assert_eq!(prints("get deployment d -o jsonpath={.spec.replicas}").await, "2");
+    assert_eq!(prints("create service clusterip s --tcp=80:8080").await, "service/s created\n");
+    let service = prints("describe service s").await;
+    let words: Vec<&str> = service.split_whitespace().collect();
+    assert!(words.windows(2).any(|two| two == ["TargetPort:", "8080/TCP"]), "{service}");
+    assert_eq!(prints("auth can-i create pods").await, "yes\n");
+    let deleted = prints("delete configmap a b").await;
+    assert!(deleted.contains("configmap \"a\" deleted") && deleted.contains("configmap \"b\" deleted"), "{deleted}");
+    assert_eq!(prints("wait --for=delete configmap/a --timeout=5s").await, "");
 }
