@@ -7,9 +7,12 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::row::Row;
 
+/// A group, its priority, and its versions with theirs.
+type GroupPriority = (&'static str, i64, &'static [(&'static str, i64)]);
+
 /// The groups, each with its priority and those of its versions, which clients try in falling order
 /// (upstream: pkg/controlplane/apiserver/aggregator.go, pkg/controlplane/server.go). Others follow them.
-const PRIORITIES: [(&str, i64, &[(&str, i64)]); 22] = [
+const PRIORITIES: [GroupPriority; 22] = [
     ("apiregistration.k8s.io", 20_000, &[]),
     ("", 18_000, &[("v1", 1)]),
     ("apps", 17_800, &[("v1", 15)]),
