@@ -39,9 +39,10 @@ pub struct Fronts {
 impl Fronts {
     /// The fronts of these Services. Nobody may answer for one without serving endpoints: else a client that only sends
     /// would keep its flow to the last of them alive for ever (kubernetes/kubernetes#139628).
-    pub fn of(services: &[ServiceWithEndpoints]) -> Fronts {
+    pub fn of<'a>(services: impl IntoIterator<Item = &'a ServiceWithEndpoints>) -> Fronts {
         let mut fronts = Fronts::default();
-        for ServiceWithEndpoints { port, endpoints } in services.iter().filter(|it| it.port.protocol == Protocol::Udp) {
+        let services = services.into_iter().filter(|it| it.port.protocol == Protocol::Udp);
+        for ServiceWithEndpoints { port, endpoints } in services {
             let serving = endpoints.iter().filter(|endpoint| endpoint.serving);
             let serving: BTreeSet<SocketAddrV4> = serving.map(|endpoint| endpoint.address).collect();
             for address in port.load_balancer_ips.iter().chain(&port.external_ips).chain([&port.cluster_ip]) {

@@ -47,18 +47,13 @@ impl Observed {
         self.slices.by_index("service", &service.to_string())
     }
 
-    /// Every port of every Service, with its endpoints.
-    pub fn services(&self, node_name: &str) -> Vec<ServiceWithEndpoints> {
-        let services = self.services.list();
-        services.iter().flat_map(|service| self.ports_of(service, node_name)).collect()
-    }
-
-    fn ports_of(&self, service: &Service, node_name: &str) -> Vec<ServiceWithEndpoints> {
-        let ports = service::ports(service);
+    /// Every port of a Service, with its endpoints; none when it is gone, or needs no rules.
+    pub fn ports_of(&self, service: &ObjectKey, node_name: &str) -> Vec<ServiceWithEndpoints> {
+        let ports = self.services.get(service).map(|service| service::ports(&service)).unwrap_or_default();
         if ports.is_empty() {
             return Vec::new();
         }
-        let slices = self.slices_of(&ObjectKey::of(service));
+        let slices = self.slices_of(service);
         let with_endpoints = |port: service::ServicePort| {
             let endpoints = endpoint::endpoints(&port, &slices, node_name);
             ServiceWithEndpoints { port, endpoints }

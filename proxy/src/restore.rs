@@ -8,8 +8,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
-use crate::ruleset::{Hook, Ruleset, Table};
+use crate::ruleset::{Chain, Hook, Ruleset, Table};
 
 /// The input for `iptables-restore --noflush`; `None` when nothing must change. Chains that stay as they are are not in it.
 pub fn input(current: &Ruleset, desired: &Ruleset) -> Option<String> {
@@ -27,8 +28,10 @@ fn union(current: &Table, desired: &Table) -> Table {
     let mut chains = desired.chains.clone();
     for (name, rules) in &current.chains {
         let chain = chains.entry(name.clone()).or_default();
-        let wanted: BTreeSet<String> = chain.iter().cloned().collect();
-        chain.extend(rules.iter().filter(|rule| !wanted.contains(*rule)).cloned());
+        if chain != rules {
+            let wanted: BTreeSet<String> = chain.iter().cloned().collect();
+            Arc::make_mut(chain).extend(rules.iter().filter(|rule| !wanted.contains(*rule)).cloned());
+        }
     }
     let mut hooks = desired.hooks.clone();
     hooks.extend(current.hooks.iter().filter(|hook| !desired.hooks.contains(hook)).cloned());
@@ -36,8 +39,8 @@ fn union(current: &Table, desired: &Table) -> Table {
 }
 
 fn commit(name: &str, current: &Table, desired: &Table) -> Option<String> {
-    let changed = |(chain, rules): &(&String, &Vec<String>)| current.chains.get(*chain) != Some(*rules);
-    let changed: BTreeMap<&String, &Vec<String>> = desired.chains.iter().filter(changed).collect();
+    let changed = |(chain, rules): &(&String, &Chain)| current.chains.get(*chain) != Some(*rules);
+    let changed: BTreeMap<&String, &Chain> = desired.chains.iter().filter(changed).collect();
     let gone: Vec<&String> = current.chains.keys().filter(|chain| !desired.chains.contains_key(*chain)).collect();
     let hooks = hook_changes(&current.hooks, &desired.hooks);
     if changed.is_empty() && gone.is_empty() && hooks.is_empty() {
@@ -96,8 +99,7 @@ mod tests {
             if matches!(chain, "INPUT" | "FORWARD" | "OUTPUT" | "PREROUTING") {
                 table.hooks.push(Hook { chain: chain.into(), rule: rule.into() });
             } else {
-                let rules = table.chains.entry(chain.into()).or_default();
-                rules.extend((!rule.is_empty()).then(|| rule.to_owned()));
+                table.chain(chain).extend((!rule.is_empty()).then(|| rule.to_owned()));
             }
         }
         table
@@ -267,7 +269,8 @@ mod tests {
                 let rule = format!("-m comment --comment \"ours\" -j {}", names.get(target)?);
                 Some(Hook { chain: chain.to_owned(), rule })
             };
-            Table { hooks: hooks.into_iter().filter_map(hook).collect(), chains }
+            let hooks = hooks.into_iter().filter_map(hook).collect();
+            Table { hooks, chains: chains.into_iter().map(|(name, rules)| (name, Arc::new(rules))).collect() }
         })
     }
 
@@ -278,7 +281,8 @@ mod tests {
     /// A kernel that has these rules among those of others.
     fn kernel(ours: &Ruleset) -> Kernel {
         let of_table = |table: &Table| {
-            let mut chains = table.chains.clone();
+            let rules_of = |(name, chain): (&String, &Chain)| (name.clone(), chain.to_vec());
+            let mut chains: BTreeMap<String, Vec<String>> = table.chains.iter().map(rules_of).collect();
             for (chain, rules) in [("DOCKER", &["-i docker0 -j RETURN"] as &[&str]), ("INPUT", &["-j DROP"])] {
                 chains.insert(chain.to_owned(), rules.iter().map(|rule| (*rule).to_owned()).collect());
             }

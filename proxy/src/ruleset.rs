@@ -12,19 +12,21 @@
 mod address_tree;
 mod fixed;
 mod names;
+mod rulebook;
 mod service_rules;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 
 use crate::categories::Place;
 use crate::endpoint::Endpoint;
 use crate::service::ServicePort;
-use address_tree::AddressTree;
 
 pub use names::is_ours;
+pub use rulebook::Rulebook;
 
 /// What the rules depend on beside Services and endpoints.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,11 +60,14 @@ pub struct Ruleset {
     pub filter: Table,
 }
 
+/// The rules of one chain, in their order. Shared, because most stay the same from one state to the next.
+pub type Chain = Arc<Vec<String>>;
+
 /// Our part of one table.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Table {
     /// The chains that are ours alone, by name.
-    pub chains: BTreeMap<String, Vec<String>>,
+    pub chains: BTreeMap<String, Chain>,
     /// Our rules in the kernel's own chains, in the order in which they stand there.
     pub hooks: Vec<Hook>,
 }
@@ -76,38 +81,30 @@ pub struct Hook {
 }
 
 impl Table {
-    fn chain(&mut self, name: impl Into<String>) -> &mut Vec<String> {
-        self.chains.entry(name.into()).or_default()
+    /// The rules of a chain, which is made if it isn't there.
+    pub fn chain(&mut self, name: impl Into<String>) -> &mut Vec<String> {
+        Arc::make_mut(self.chains.entry(name.into()).or_default())
     }
 }
 
 impl Ruleset {
-    /// The rules for these Services. The same input always gives the same text.
+    /// The rules for these Services, made all at once. The same input always gives the same text.
     pub fn build(settings: &Settings, services: &[ServiceWithEndpoints]) -> Ruleset {
-        let mut ruleset = fixed::rules(settings);
-        let (mut nat_tree, mut filter_tree) = (AddressTree::default(), AddressTree::default());
-        let mut local_pods: Vec<Ipv4Addr> = Vec::new();
+        let mut by_service: BTreeMap<_, Vec<&ServiceWithEndpoints>> = BTreeMap::new();
         for service in services {
-            let rules = service_rules::rules(settings, service);
-            rules.nat_by_address.into_iter().for_each(|(address, rule)| nat_tree.add(address, rule));
-            rules.filter_by_address.into_iter().for_each(|(address, rule)| filter_tree.add(address, rule));
-            ruleset.nat.chain(names::NODE_PORTS).extend(rules.nat_node_ports);
-            ruleset.filter.chain(names::SERVICES).extend(rules.filter_node_ports);
-            let health_checks = ruleset.filter.chain(names::NODE_PORTS);
-            health_checks.extend(rules.health_check.filter(|rule| !health_checks.contains(rule)));
-            ruleset.nat.chains.extend(rules.chains);
-            local_pods.extend(rules.local_pods);
+            by_service.entry(&service.port.service).or_default().push(service);
         }
-        local_pods.sort();
-        local_pods.dedup();
-        fixed::finish_nat(settings, &mut ruleset.nat, nat_tree, &local_pods);
-        fixed::finish_filter(settings, &mut ruleset.filter, filter_tree);
-        ruleset
+        let mut book = Rulebook::new(settings.clone());
+        for (service, ports) in by_service {
+            book.set(service, ports);
+        }
+        book.ruleset()
     }
 
     /// How many rules there are.
     pub fn rules(&self) -> usize {
-        let of_table = |table: &Table| table.hooks.len() + table.chains.values().map(Vec::len).sum::<usize>();
+        let of_table =
+            |table: &Table| table.hooks.len() + table.chains.values().map(|chain| chain.len()).sum::<usize>();
         of_table(&self.nat) + of_table(&self.filter)
     }
 }

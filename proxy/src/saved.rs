@@ -21,7 +21,7 @@ pub fn parse(text: &str) -> Ruleset {
             Some((":", declared)) => {
                 let chain = declared.split(' ').next().unwrap_or_default();
                 if is_ours(chain) {
-                    table.chains.entry(chain.to_owned()).or_default();
+                    table.chain(chain);
                 }
             }
             _ => {
@@ -36,7 +36,7 @@ pub fn parse(text: &str) -> Ruleset {
 
 fn take_rule(table: &mut Table, chain: &str, rule: &str) {
     if is_ours(chain) {
-        table.chains.entry(chain.to_owned()).or_default().push(rule.to_owned());
+        table.chain(chain).push(rule.to_owned());
     } else if target(rule).is_some_and(is_ours) {
         table.hooks.push(Hook { chain: chain.to_owned(), rule: rule.to_owned() });
     }
@@ -64,7 +64,7 @@ mod tests {
         let ruleset = parse(SAVED);
         assert!(ruleset.nat.chains.is_empty());
         let chains: Vec<_> = ruleset.filter.chains.into_iter().collect();
-        assert_eq!(chains, [("KUBE-FORWARD".to_owned(), vec!["-s 10.244.0.0/16 -j ACCEPT".to_owned()])]);
+        assert_eq!(chains, [("KUBE-FORWARD".to_owned(), vec!["-s 10.244.0.0/16 -j ACCEPT".to_owned()].into())]);
         let hooks: Vec<_> = ruleset.filter.hooks.iter().map(|hook| hook.chain.as_str()).collect();
         // A jump from a foreign chain would keep ours from being deleted.
         assert_eq!(hooks, ["FORWARD", "DOCKER"]);

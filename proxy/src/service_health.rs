@@ -33,7 +33,7 @@ pub struct Check {
 }
 
 /// What must be answered on which port. Of Services that claim the same port the first by name has it.
-pub fn wanted(services: &[ServiceWithEndpoints]) -> BTreeMap<u16, Check> {
+pub fn wanted<'a>(services: impl IntoIterator<Item = &'a ServiceWithEndpoints>) -> BTreeMap<u16, Check> {
     let mut ready: BTreeMap<(u16, &ObjectKey), BTreeSet<Ipv4Addr>> = BTreeMap::new();
     for ServiceWithEndpoints { port, endpoints } in services {
         let Some(number) = port.health_check_node_port else { continue };

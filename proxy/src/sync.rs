@@ -3,22 +3,27 @@
 //! Upstream: pkg/proxy/iptables/proxier.go, pkg/proxy/runner/bounded_frequency_runner.go
 //! Left out: a least time between runs: what arrives during a run is one next run.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{Stream, StreamExt};
+use client::{Change, ObjectKey};
+use futures::{FutureExt, Stream, StreamExt};
 use jiff::Timestamp;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 use crate::config::Config;
 use crate::conntrack::{self, Fronts};
+use crate::endpoint;
 use crate::iptables::{Iptables, IptablesError};
 use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::restore;
 use crate::routes::{self, Route};
-use crate::ruleset::{Ruleset, Settings};
+use crate::ruleset::{Rulebook, Ruleset, ServiceWithEndpoints};
 use crate::saved;
 use crate::serve::Progress;
 use crate::service_health::{self, HealthChecks};
@@ -30,9 +35,9 @@ const RETRY: Duration = Duration::from_secs(1);
 const GATHERING: Duration = Duration::from_millis(3);
 
 /// Why a run is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
-    Change,
+    Service(ObjectKey),
     Nodes,
     Timer,
 }
@@ -53,7 +58,8 @@ pub async fn run(
     info!(?iptables, "synced with the API server");
     let mut syncer = Syncer {
         config,
-        settings: observed.settings(config),
+        book: Rulebook::new(observed.settings(config)),
+        services: BTreeMap::new(),
         observed: observed.clone(),
         iptables,
         known: None,
@@ -75,9 +81,10 @@ pub async fn run(
         };
         let Some(cause) = shutdown.run_until_cancelled(next).await else { return };
         tokio::time::sleep(GATHERING).await;
-        let mut causes = vec![cause];
-        while let Some(Some(more)) = futures::FutureExt::now_or_never(changes.next()) {
-            causes.push(more);
+        let mut causes = BTreeSet::from([cause]);
+        // All that is there, however much: the first run is to know every Service.
+        while let Some(Some(more)) = unconstrained(changes.next()).now_or_never() {
+            causes.insert(more);
         }
         let synced = syncer.sync(&causes).instrument(info_span!("sync_proxy")).await;
         if let Err(error) = synced {
@@ -90,15 +97,23 @@ pub async fn run(
 }
 
 fn changes(observed: &Observed) -> impl Stream<Item = Cause> + Send + use<> {
-    let services = observed.services.changes().map(|_| Cause::Change);
-    let slices = observed.slices.changes().map(|_| Cause::Change);
+    let services = observed.services.changes().map(|change| Cause::Service(ObjectKey::of(&**change.object())));
+    let slices = observed.slices.changes().flat_map(|change| futures::stream::iter(services_of(&change)));
     let nodes = observed.nodes.changes().map(|_| Cause::Nodes);
     futures::stream::select(nodes, futures::stream::select(services, slices))
 }
 
+/// The Services that a change of a slice concerns: the one that it belongs to, or belonged to.
+fn services_of(change: &Change<EndpointSlice>) -> Vec<Cause> {
+    let slices = change.before.iter().chain(&change.after);
+    slices.filter_map(|slice| endpoint::service_of(slice)).map(Cause::Service).collect()
+}
+
 struct Syncer<'a> {
     config: &'a Config,
-    settings: Settings,
+    book: Rulebook,
+    /// The Services that have rules.
+    services: BTreeMap<ObjectKey, Vec<ServiceWithEndpoints>>,
     observed: Observed,
     iptables: Iptables,
     /// What the kernel has; `None` when it must be asked.
@@ -113,7 +128,7 @@ struct Syncer<'a> {
 }
 
 impl Syncer<'_> {
-    async fn sync(&mut self, causes: &[Cause]) -> Result<(), IptablesError> {
+    async fn sync(&mut self, causes: &BTreeSet<Cause>) -> Result<(), IptablesError> {
         let began = Instant::now();
         self.progress.began(Timestamp::now());
         if causes.contains(&Cause::Timer) {
@@ -122,21 +137,35 @@ impl Syncer<'_> {
         if causes.contains(&Cause::Nodes) || self.routes.is_none() {
             self.nodes().await;
         }
-        let services = self.observed.services(&self.config.node_name);
-        let desired = Ruleset::build(&self.settings, &services);
+        for cause in causes {
+            if let Cause::Service(service) = cause {
+                self.look_at(service);
+            }
+        }
+        let desired = self.book.ruleset();
         let current = self.current(causes.contains(&Cause::Timer)).await?;
         if let Some(input) = restore::input(&current, &desired) {
             debug!(bytes = input.len(), ?causes, "restoring");
             self.iptables.restore(&input).await?;
         }
-        self.flows(Fronts::of(&services)).await;
-        self.health_checks.set(service_health::wanted(&services)).await;
-        self.metrics.services.set(services.len() as i64);
+        self.flows(Fronts::of(self.services.values().flatten())).await;
+        self.health_checks.set(service_health::wanted(self.services.values().flatten())).await;
+        self.metrics.services.set(self.services.values().map(Vec::len).sum::<usize>() as i64);
         self.metrics.rules.set(desired.rules() as i64);
         self.known = Some(desired);
         self.progress.ended(Timestamp::now());
         self.metrics.sync_seconds.observe(began.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// Takes a Service as it is now into the rules.
+    fn look_at(&mut self, service: &ObjectKey) {
+        let ports = self.observed.ports_of(service, &self.config.node_name);
+        self.book.set(service, &ports);
+        match ports.is_empty() {
+            true => self.services.remove(service),
+            false => self.services.insert(service.clone(), ports),
+        };
     }
 
     /// What the kernel has: as far as we know, or as it says itself.
@@ -172,8 +201,14 @@ impl Syncer<'_> {
 
     /// Nodes come and go: their pods' routes with them, and our own range with our own Node.
     async fn nodes(&mut self) {
-        self.settings = self.observed.settings(self.config);
-        let wanted = routes::wanted(&self.settings, &self.observed.nodes.list());
+        let settings = self.observed.settings(self.config);
+        if settings != *self.book.settings() {
+            self.book = Rulebook::new(settings);
+            for (service, ports) in &self.services {
+                self.book.set(service, ports);
+            }
+        }
+        let wanted = routes::wanted(self.book.settings(), &self.observed.nodes.list());
         if self.routes.as_ref() == Some(&wanted) {
             return;
         }

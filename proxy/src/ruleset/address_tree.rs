@@ -7,40 +7,73 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use super::{Table, names};
+use client::ObjectKey;
+
+use super::{Chain, Table, names};
 
 const OUTER: u8 = 22;
 const INNER: u8 = 26;
 
-/// Rules by the network that their destination is in, in the order in which they were added.
+/// Rules by the network that their destination is in, those of one Service together, in the order of their names.
 #[derive(Debug, Default)]
 pub(super) struct AddressTree {
-    networks: BTreeMap<Ipv4Addr, BTreeMap<Ipv4Addr, Vec<String>>>,
+    leaves: BTreeMap<Ipv4Addr, Leaf>,
+    /// The /26 networks that a Service has rules in.
+    places: BTreeMap<ObjectKey, Vec<Ipv4Addr>>,
+}
+
+/// The rules of one /26.
+#[derive(Debug, Default)]
+struct Leaf {
+    rules: BTreeMap<ObjectKey, Vec<String>>,
+    /// All of them, since they were last asked for; `None` when they have changed.
+    chain: Option<Chain>,
 }
 
 impl AddressTree {
-    /// Adds a rule that matches only packets to `address`.
-    pub(super) fn add(&mut self, address: Ipv4Addr, rule: String) {
-        let outer = self.networks.entry(truncated(address, OUTER)).or_default();
-        outer.entry(truncated(address, INNER)).or_default().push(rule);
+    /// Makes `rules` all that the Service has here. Each matches only packets to its address.
+    pub(super) fn set(&mut self, service: &ObjectKey, rules: Vec<(Ipv4Addr, String)>) {
+        let mut by_network: BTreeMap<Ipv4Addr, Vec<String>> = BTreeMap::new();
+        for (address, rule) in rules {
+            by_network.entry(truncated(address, INNER)).or_default().push(rule);
+        }
+        let before = self.places.remove(service).unwrap_or_default();
+        for network in before.iter().filter(|network| !by_network.contains_key(network)) {
+            let Some(leaf) = self.leaves.get_mut(network) else { continue };
+            leaf.rules.remove(service);
+            leaf.chain = None;
+            if leaf.rules.is_empty() {
+                self.leaves.remove(network);
+            }
+        }
+        if !by_network.is_empty() {
+            self.places.insert(service.clone(), by_network.keys().copied().collect());
+        }
+        for (network, rules) in by_network {
+            let leaf = self.leaves.entry(network).or_default();
+            leaf.rules.insert(service.clone(), rules);
+            leaf.chain = None;
+        }
     }
 
-    /// Makes the chains; what is returned are the rules that lead into them.
-    pub(super) fn into_chains(self, table: &mut Table) -> Vec<String> {
-        let mut roots = Vec::with_capacity(self.networks.len());
-        for (outer, inners) in self.networks {
-            let name = names::of_network(outer, OUTER);
-            roots.push(jump(outer, OUTER, &name));
-            let mut branches = Vec::with_capacity(inners.len());
-            for (inner, rules) in inners {
-                let leaf = names::of_network(inner, INNER);
-                branches.push(jump(inner, INNER, &leaf));
-                table.chains.insert(leaf, rules);
-            }
-            table.chains.insert(name, branches);
+    /// Puts the chains into `table`; what is returned are the rules that lead into them.
+    pub(super) fn write(&mut self, table: &mut Table) -> Vec<String> {
+        let mut outers: BTreeMap<Ipv4Addr, Vec<String>> = BTreeMap::new();
+        for (network, Leaf { rules, chain }) in &mut self.leaves {
+            let name = names::of_network(*network, INNER);
+            outers.entry(truncated(*network, OUTER)).or_default().push(jump(*network, INNER, &name));
+            let chain = chain.get_or_insert_with(|| Arc::new(rules.values().flatten().cloned().collect()));
+            table.chains.insert(name, chain.clone());
         }
-        roots
+        let root = |(network, branches)| {
+            let name = names::of_network(network, OUTER);
+            let rule = jump(network, OUTER, &name);
+            table.chains.insert(name, Arc::new(branches));
+            rule
+        };
+        outers.into_iter().map(root).collect()
     }
 }
 

@@ -5,9 +5,10 @@
 //! Beyond upstream, whose network plugins do it: pods' traffic that leaves the cluster is masqueraded, and forwarding
 //! from and to pods is accepted where the host's own rules (Docker's) would drop it.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
-use super::address_tree::AddressTree;
 use super::{Hook, Ruleset, Settings, Table, names};
 
 /// Where our chains are entered, per table: built-in chain, matches, our chain. The first of a chain is its first rule.
@@ -76,15 +77,20 @@ fn firewall(settings: &Settings) -> Vec<String> {
 }
 
 /// Adds the ways into the addresses and the node ports, and what is masqueraded.
-pub(super) fn finish_nat(settings: &Settings, table: &mut Table, tree: AddressTree, local_pods: &[Ipv4Addr]) {
+pub(super) fn finish_nat(
+    settings: &Settings,
+    table: &mut Table,
+    ways_in: Vec<String>,
+    local_pods: &BTreeSet<Ipv4Addr>,
+) {
     let (pods, services) = (settings.cluster_cidr, settings.service_cidr);
     let comment = "kubernetes service traffic from outside of the pods";
     let outside = format!("! -s {pods} -d {services} -m comment --comment \"{comment}\" -j {}", names::MARK_MASQ);
     let mut entry = vec![outside];
-    entry.extend(tree.into_chains(table));
+    entry.extend(ways_in);
     entry.extend(node_port_entries(settings));
-    table.chains.insert(names::SERVICES.to_owned(), entry);
-    table.chains.insert(names::POSTROUTING.to_owned(), postrouting(settings, local_pods));
+    table.chains.insert(names::SERVICES.to_owned(), Arc::new(entry));
+    table.chains.insert(names::POSTROUTING.to_owned(), Arc::new(postrouting(settings, local_pods)));
 }
 
 /// Last of all: what is addressed to the node itself may be for a node port.
@@ -100,7 +106,7 @@ fn node_port_entries(settings: &Settings) -> Vec<String> {
     vec![local(if settings.localhost_node_ports { "" } else { "! -d 127.0.0.0/8 " })]
 }
 
-fn postrouting(settings: &Settings, local_pods: &[Ipv4Addr]) -> Vec<String> {
+fn postrouting(settings: &Settings, local_pods: &BTreeSet<Ipv4Addr>) -> Vec<String> {
     let (mark, pods) = (settings.masquerade_mark, settings.cluster_cidr);
     let masquerade = "-j MASQUERADE --random-fully";
     let mut rules = Vec::new();
@@ -125,11 +131,10 @@ fn postrouting(settings: &Settings, local_pods: &[Ipv4Addr]) -> Vec<String> {
 }
 
 /// Adds the ways into the addresses that refuse, and refuses cluster IPs that belong to no Service.
-pub(super) fn finish_filter(settings: &Settings, table: &mut Table, tree: AddressTree) {
-    let roots = tree.into_chains(table);
+pub(super) fn finish_filter(settings: &Settings, table: &mut Table, ways_in: Vec<String>) {
     let services = settings.service_cidr;
     let entry = table.chain(names::SERVICES);
-    entry.splice(0..0, roots);
+    entry.splice(0..0, ways_in);
     entry.push(format!(
         "-d {services} -m comment --comment \"no such kubernetes service\" -j REJECT --reject-with icmp-port-unreachable"
     ));

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{endpoint, service};
 
-fn settings() -> Settings {
+pub fn settings() -> Settings {
     Settings {
         place: Place { node_name: "n1".into(), zone: None },
         node_ip: Some(Ipv4Addr::new(192, 168, 0, 1)),
@@ -63,7 +63,7 @@ fn slice(port: &ServicePort, words: &str) -> EndpointSlice {
 fn lines(ruleset: &Ruleset) -> Vec<String> {
     let of_table = |name: &'static str, table: &Table| -> Vec<String> {
         let hooks = table.hooks.iter().map(|hook| format!("{name} -A {} {}", hook.chain, hook.rule));
-        let of_chain = |(chain, rules): (&String, &Vec<String>)| {
+        let of_chain = |(chain, rules): (&String, &Chain)| {
             rules.iter().map(|rule| format!("{name} -A {chain} {rule}")).collect::<Vec<_>>()
         };
         hooks.chain(table.chains.iter().flat_map(of_chain)).collect()
