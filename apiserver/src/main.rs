@@ -5,6 +5,9 @@
 use apiserver::flags::Flags;
 use component::flags::Component;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let flags: Flags = component::flags::parse(Component::ApiServer);

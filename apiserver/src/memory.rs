@@ -19,7 +19,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 use imbl::OrdMap;
 use store::{Commit, Range, Revision, Store, StoreError};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::{
     object::{Draft, Object, ObjectKey},
@@ -36,7 +36,8 @@ pub trait Observer: Send + Sync {
 
 /// The whole state in memory.
 pub struct Memory {
-    tables: HashMap<(String, String), Arc<Table>>,
+    /// By what the store's keys have between [`OBJECTS`] and the object: `core/pods`.
+    tables: HashMap<String, Arc<Table>>,
     observers: Vec<Arc<dyn Observer>>,
     applied: watch::Sender<Revision>,
     /// Held while a commit is applied, so that observers see one order.
@@ -60,6 +61,9 @@ impl Drop for Expected<'_> {
 /// How long a read waits for a revision that this server has not seen yet.
 const FRESHNESS_WAIT: Duration = Duration::from_secs(3);
 
+/// Watchers are woken at once, but not more often than this: under load, what came meanwhile goes out in one piece.
+const WAKE_INTERVAL: Duration = Duration::from_millis(1);
+
 /// The prefix of all objects' keys.
 pub const OBJECTS: &str = "/registry/";
 
@@ -76,8 +80,12 @@ pub fn store_key(row: &Row, key: &ObjectKey) -> store::Key {
 
 /// What all keys of a row begin with.
 pub fn table_prefix(row: &Row) -> String {
-    let group = if row.group.is_empty() { "core" } else { &row.group };
-    format!("{OBJECTS}{group}/{}/", row.plural)
+    format!("{OBJECTS}{}/", table_name(&row.group, &row.plural))
+}
+
+fn table_name(group: &str, plural: &str) -> String {
+    let group = if group.is_empty() { "core" } else { group };
+    [group, "/", plural].concat()
 }
 
 impl Memory {
@@ -85,7 +93,7 @@ impl Memory {
     pub fn new(registry: &Registry, observers: Vec<Arc<dyn Observer>>) -> Memory {
         let stored = registry.rows().iter().filter(|row| row.stored_as.is_none());
         let tables = stored.map(|row| {
-            let name = (row.group.to_string(), row.plural.to_string());
+            let name = table_name(&row.group, &row.plural);
             (name, Arc::new(Table::new(row.clone())))
         });
         Memory {
@@ -105,7 +113,7 @@ impl Memory {
     /// What the store says; `Corrupt` when a value is not an object.
     pub async fn load(&self, store: &dyn Store) -> Result<store::Watch, StoreError> {
         let snapshot = store.range(Range::prefix(OBJECTS), None, None).await?;
-        let mut loaded: HashMap<(String, String), OrdMap<ObjectKey, Arc<Object>>> = HashMap::new();
+        let mut loaded: HashMap<String, OrdMap<ObjectKey, Arc<Object>>> = HashMap::new();
         for item in &snapshot.items {
             let Some((table, key)) = self.locate(&item.key) else { continue };
             let object = match table.get(&key).filter(|object| object.revision == item.modified) {
@@ -114,7 +122,7 @@ impl Memory {
                     .map(Arc::new)
                     .map_err(|error| StoreError::Corrupt(format!("{:?} does not hold an object: {error}", item.key)))?,
             };
-            let name = (table.row.group.to_string(), table.row.plural.to_string());
+            let name = table_name(&table.row.group, &table.row.plural);
             loaded.entry(name).or_default().insert(key, object);
         }
         self.replace(loaded, snapshot.revision);
@@ -122,7 +130,7 @@ impl Memory {
     }
 
     /// Makes `loaded` the state of all tables.
-    fn replace(&self, mut loaded: HashMap<(String, String), OrdMap<ObjectKey, Arc<Object>>>, revision: Revision) {
+    fn replace(&self, mut loaded: HashMap<String, OrdMap<ObjectKey, Arc<Object>>>, revision: Revision) {
         let _order = self.applying.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         for (name, table) in &self.tables {
             let objects = loaded.remove(name).unwrap_or_default();
@@ -138,9 +146,7 @@ impl Memory {
             table.replace(objects, revision);
         }
         self.applied.send_replace(revision);
-        for table in self.tables.values() {
-            table.wake();
-        }
+        self.wake();
     }
 
     /// Applies the store's log until it ends.
@@ -148,18 +154,37 @@ impl Memory {
     /// # Errors
     /// Why the log ended: the caller must load again, or stop.
     pub async fn follow(&self, mut log: store::Watch) -> Result<(), StoreError> {
-        while let Some(first) = log.next().await {
+        let (mut woken, mut waiting) = (Instant::now(), false);
+        loop {
+            let first = tokio::select! {
+                biased;
+                first = log.next() => first,
+                () = tokio::time::sleep_until(woken + WAKE_INTERVAL), if waiting => {
+                    self.wake();
+                    (woken, waiting) = (Instant::now(), false);
+                    continue;
+                }
+            };
+            let Some(first) = first else { break };
             let mut revision = self.apply(&first?);
             // What is there already is applied before anybody is woken.
             while let Some(Some(next)) = futures::FutureExt::now_or_never(log.next()) {
                 revision = self.apply(&next?);
             }
             self.applied.send_replace(revision);
-            for table in self.tables.values() {
-                table.wake();
+            waiting = woken.elapsed() < WAKE_INTERVAL;
+            if !waiting {
+                self.wake();
+                woken = Instant::now();
             }
         }
         Err(StoreError::Unavailable("the store's log ended".into()))
+    }
+
+    fn wake(&self) {
+        for table in self.tables.values() {
+            table.wake();
+        }
     }
 
     fn apply(&self, commit: &Commit) -> Revision {
@@ -225,10 +250,8 @@ impl Memory {
 
     fn locate(&self, store_key: &[u8]) -> Option<(Arc<Table>, ObjectKey)> {
         let text = std::str::from_utf8(store_key).ok()?.strip_prefix(OBJECTS)?;
-        let (group, rest) = text.split_once('/')?;
-        let (resource, name) = rest.split_once('/')?;
-        let group = if group == "core" { "" } else { group };
-        let table = self.table(group, resource)?;
+        let (slash, _) = text.match_indices('/').nth(1)?;
+        let (table, name) = (self.tables.get(&text[..slash])?, &text[slash + 1..]);
         let key = match table.row.scope {
             Scope::Cluster => ObjectKey::new("", name),
             Scope::Namespaced => name.split_once('/').map(|(namespace, name)| ObjectKey::new(namespace, name))?,
@@ -238,7 +261,7 @@ impl Memory {
 
     /// The table of a row.
     pub fn table(&self, group: &str, resource: &str) -> Option<&Arc<Table>> {
-        self.tables.get(&(group.to_owned(), resource.to_owned()))
+        self.tables.get(&table_name(group, resource))
     }
 
     /// The rows of all tables, in no order.

@@ -4,6 +4,7 @@
 //! Left out: sizes of answers, watches under way, everything about admission; histograms of the storage.
 
 use std::{
+    borrow::Cow,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -28,10 +29,10 @@ const BUCKETS: [f64; 23] = [
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Labels {
     verb: &'static str,
-    group: String,
-    version: String,
-    resource: String,
-    subresource: String,
+    group: Cow<'static, str>,
+    version: Cow<'static, str>,
+    resource: Cow<'static, str>,
+    subresource: &'static str,
     scope: &'static str,
     component: &'static str,
 }
@@ -112,10 +113,10 @@ impl Labels {
                 "deletecollection" => "DELETECOLLECTION",
                 _ => "other",
             },
-            group: row.group.to_string(),
-            version: info.version.clone(),
-            resource: row.plural.to_string(),
-            subresource: subresource.unwrap_or_default().to_owned(),
+            group: row.group.clone(),
+            version: row.versions.iter().find(|each| **each == info.version).cloned().unwrap_or_default(),
+            resource: row.plural.clone(),
+            subresource: subresource.unwrap_or_default(),
             scope: match (info.name.is_empty(), info.namespace.is_empty()) {
                 (false, _) => "resource",
                 (true, false) => "namespace",

@@ -9,7 +9,7 @@
 
 mod meta;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -43,6 +43,7 @@ pub struct Object {
     stored: Bytes,
     /// The offset in it behind `"metadata":{`.
     metadata: u32,
+    decoded: OnceLock<Box<Value>>,
 }
 
 /// An object as it shall be stored: what the store keeps and what memory asks of it, both made from the one value that
@@ -61,7 +62,7 @@ impl Draft {
     /// The object that this is at `revision`.
     pub fn at(self, key: ObjectKey, revision: Revision) -> Object {
         let metadata = metadata_start(&self.stored).unwrap_or_default();
-        Object { key, revision, meta: self.meta, stored: self.stored, metadata }
+        Object { key, revision, meta: self.meta, stored: self.stored, metadata, decoded: OnceLock::new() }
     }
 }
 
@@ -86,6 +87,11 @@ impl Object {
             metadata.insert("resourceVersion".into(), self.revision.to_string().into());
         }
         value
+    }
+
+    /// The object decoded, and kept so: many times its size in memory. For the few objects that many requests look into.
+    pub fn decoded(&self) -> &Value {
+        self.decoded.get_or_init(|| Box::new(self.value()))
     }
 
     /// The stored form: the whole object as JSON, without its resourceVersion.

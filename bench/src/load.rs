@@ -69,6 +69,11 @@ where
 }
 
 impl Outcome {
+    /// The server's processor time per operation, in microseconds.
+    pub fn server_us(&self) -> f64 {
+        self.server_us
+    }
+
     /// The figures of a run.
     pub fn figures(&self, bench: &str, (clients, connections): (usize, usize)) -> Value {
         json!({

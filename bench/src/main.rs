@@ -8,11 +8,14 @@
 
 mod cluster;
 mod connection;
+mod latency;
 mod load;
 mod memory;
+mod mixed;
 mod pods;
 mod proxy;
 mod reads;
+mod rollout;
 mod running;
 mod server;
 mod start;
@@ -46,8 +49,16 @@ enum Command {
     Get(Load),
     /// How long a list of all pods takes.
     List(List),
+    /// How long a list of one node's pods takes among many.
+    ListNode(ListNode),
+    /// How long writes take while lists and compaction run.
+    Mixed(Mixed),
     /// Watch events delivered per second.
     Watch(Watch),
+    /// How soon watchers see a write, and what watchers of other pods cost it.
+    Latency(Latency),
+    /// From a Deployment's POST until all its pods exist; nothing runs them.
+    Rollout(Rollout),
     /// From the start of the API server until it is ready: empty, and with pods in its store.
     Start(Start),
     /// Memory of the API server: idle, per pod, per idle watch.
@@ -83,6 +94,51 @@ struct List {
     /// Lists under way at once.
     #[arg(long, default_value_t = 1)]
     parallel: usize,
+}
+
+#[derive(Debug, Args)]
+struct ListNode {
+    #[arg(long, default_value_t = 10_000)]
+    pods: usize,
+    /// That they are on, evenly.
+    #[arg(long, default_value_t = 500)]
+    nodes: usize,
+    #[arg(long, default_value_t = 2000)]
+    times: usize,
+}
+
+#[derive(Debug, Args)]
+struct Mixed {
+    #[arg(long, default_value_t = 10_000)]
+    pods: usize,
+    /// Patches.
+    #[arg(long, default_value_t = 3000)]
+    count: usize,
+    /// Writers.
+    #[arg(long, default_value_t = 4)]
+    clients: usize,
+    /// Lists under way at once.
+    #[arg(long, default_value_t = 2)]
+    lists: usize,
+}
+
+#[derive(Debug, Args)]
+struct Latency {
+    #[arg(long, default_value_t = 1000)]
+    watchers: usize,
+    /// Watchers of pods that nobody writes.
+    #[arg(long, default_value_t = 10_000)]
+    uninterested: usize,
+    #[arg(long, default_value_t = 50)]
+    connections: usize,
+    #[arg(long, default_value_t = 100)]
+    events: usize,
+}
+
+#[derive(Debug, Args)]
+struct Rollout {
+    #[arg(long, default_value_t = 1000)]
+    replicas: usize,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +208,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Patch(load) => print(writes::patch(&load).await?),
         Command::Get(load) => print(reads::get(&load).await?),
         Command::List(list) => print(reads::list(&list).await?),
+        Command::ListNode(list) => print(reads::list_of_a_node(&list).await?),
+        Command::Mixed(mixed) => print(mixed::writes_under_lists(&mixed).await?),
+        Command::Latency(latency) => print(latency::latency(&latency).await?),
+        Command::Rollout(rollout) => print(rollout::pods_of_a_deployment(&rollout).await?),
         Command::Watch(watch) => print(watches::fan_out(&watch).await?),
         Command::Start(start) => print(start::ready(&start).await?),
         Command::Memory(memory) => print(memory::resident(&memory).await?),
@@ -166,6 +226,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
             print(reads::get(&usual(20_000)).await?);
             print(reads::list(&List { pods: 10_000, times: 10, parallel: 1 }).await?);
             print(reads::list(&List { pods: 10_000, times: 4, parallel: 8 }).await?);
+            print(reads::list_of_a_node(&ListNode { pods: 10_000, nodes: 500, times: 2000 }).await?);
+            print(mixed::writes_under_lists(&Mixed { pods: 10_000, count: 3000, clients: 4, lists: 2 }).await?);
+            let latency = Latency { watchers: 1000, uninterested: 10_000, connections: 50, events: 100 };
+            print(latency::latency(&latency).await?);
+            print(rollout::pods_of_a_deployment(&Rollout { replicas: 1000 }).await?);
             print(watches::fan_out(&Watch { watchers: 1000, connections: 50, events: 500, writers: 4 }).await?);
             print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
             print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?);

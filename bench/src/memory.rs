@@ -27,7 +27,7 @@ pub async fn resident(flags: &Memory) -> anyhow::Result<Value> {
     let loaded = resident_bytes(server.pid())?;
     let connections = server.connect(50).await?;
     let before = resident_bytes(server.pid())?;
-    let open = watches::open(&connections, flags.watches).await?;
+    let open = watches::open(&connections, flags.watches, |_| String::new()).await?;
     let watching = resident_bytes(server.pid())?;
     drop(open);
     server.stop().await?;

@@ -4,7 +4,7 @@
 //! Left out: kinds other than pods.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{connection::Connections, load, server::Server};
 
@@ -16,8 +16,19 @@ pub fn path(number: usize) -> String {
 
 /// A pod as a Deployment would make it.
 pub fn body(number: usize) -> Bytes {
+    pod(number).to_string().into()
+}
+
+/// The same, on a node already.
+pub fn body_on(number: usize, node: &str) -> Bytes {
+    let mut pod = pod(number);
+    pod["spec"]["nodeName"] = node.into();
+    pod.to_string().into()
+}
+
+fn pod(number: usize) -> Value {
     let name = format!("pod-{number}");
-    let pod = json!({
+    json!({
         "metadata": {
             "name": name,
             "labels": {"app": "web", "pod-template-hash": "6d4cf56db6", "tier": "frontend", "release": "stable"},
@@ -36,8 +47,7 @@ pub fn body(number: usize) -> Bytes {
                 "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5},
             }],
         },
-    });
-    pod.to_string().into()
+    })
 }
 
 /// A small change, as a controller makes it.
@@ -50,8 +60,22 @@ pub fn change(round: usize) -> Bytes {
 /// # Errors
 /// A create fails.
 pub async fn create_all(server: &Server, connections: &Connections, count: usize) -> anyhow::Result<()> {
-    let created = load::run(server, connections, (64, count), |mut connection, number| async move {
-        connection.send("POST", COLLECTION, body(number)).await.map(drop)
+    create_all_of(server, connections, count, body).await
+}
+
+/// The same with other bodies.
+///
+/// # Errors
+/// A create fails.
+pub async fn create_all_of(
+    server: &Server,
+    connections: &Connections,
+    count: usize,
+    body: impl Fn(usize) -> Bytes + Send + Sync + 'static,
+) -> anyhow::Result<()> {
+    let created = load::run(server, connections, (64, count), move |mut connection, number| {
+        let body = body(number);
+        async move { connection.send("POST", COLLECTION, body).await.map(drop) }
     });
     created.await.map(drop)
 }

@@ -1,12 +1,12 @@
 //! Reads: single pods, and the list of all.
 //!
 //! Upstream: none
-//! Left out: protobuf answers, which aren't served yet; selectors; pages.
+//! Left out: protobuf answers, which aren't served yet; label selectors; pages.
 
 use serde_json::{Value, json};
 
 use crate::{
-    List, Load, load, pods,
+    List, ListNode, Load, load, pods,
     server::Server,
     usage::{resident_bytes, rounded},
 };
@@ -23,6 +23,27 @@ pub async fn get(flags: &Load) -> anyhow::Result<Value> {
         connection.send("GET", &pods::path(number % 1000), Default::default()).await.map(drop)
     });
     let figures = load.await?.figures("get", (flags.clients, flags.connections));
+    server.stop().await?;
+    Ok(figures)
+}
+
+/// How long a list of the pods of one node takes, each list consistent.
+///
+/// # Errors
+/// A request fails.
+pub async fn list_of_a_node(flags: &ListNode) -> anyhow::Result<Value> {
+    let server = Server::start().await?;
+    let connections = server.connect(4).await?;
+    let nodes = flags.nodes;
+    let body = move |number| pods::body_on(number, &format!("node-{}", number % nodes));
+    pods::create_all_of(&server, &connections, flags.pods, body).await?;
+    let load = load::run(&server, &connections, (1, flags.times), move |mut connection, number| async move {
+        let path = format!("/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-{}", number % nodes);
+        connection.send("GET", &path, Default::default()).await.map(drop)
+    });
+    let mut figures = load.await?.figures("list-node", (1, 1));
+    figures["pods"] = json!(flags.pods);
+    figures["nodes"] = json!(flags.nodes);
     server.stop().await?;
     Ok(figures)
 }

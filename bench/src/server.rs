@@ -28,6 +28,7 @@ const NAME: &str = "apiserver";
 pub struct Server {
     layout: Layout,
     settings: Settings,
+    flags: &'static [&'static str],
     process: Running,
     _folder: TempDir,
 }
@@ -38,6 +39,14 @@ impl Server {
     /// # Errors
     /// It doesn't start; with the end of its log.
     pub async fn start() -> anyhow::Result<Server> {
+        Server::start_with(&[]).await
+    }
+
+    /// Starts one with more flags.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_with(flags: &'static [&'static str]) -> anyhow::Result<Server> {
         let folder = tempfile::tempdir()?;
         let path = |name: &str| folder.path().join(name);
         let layout = Layout { cluster: "bench".into(), config: path("etc"), state: path("var"), run: path("run") };
@@ -46,14 +55,15 @@ impl Server {
         credentials::ensure(&layout, &settings, Timestamp::now())?;
         let tokens = format!("{TOKEN},bench,bench,\"skiff:cluster-admins\"\n");
         fs::write(Self::token_file(&layout), tokens).context("token file")?;
-        let process = Self::run(&layout, &settings).await?;
-        let server = Server { layout, settings, process, _folder: folder };
+        let process = Self::run(&layout, &settings, flags).await?;
+        let server = Server { layout, settings, flags, process, _folder: folder };
         server.prepare().await?;
         Ok(server)
     }
 
-    async fn run(layout: &Layout, settings: &Settings) -> anyhow::Result<Running> {
+    async fn run(layout: &Layout, settings: &Settings, flags: &[&str]) -> anyhow::Result<Running> {
         let mut start = parts::start(layout, settings, NAME)?;
+        start.arguments.extend(flags.iter().map(Into::into));
         start.arguments.push(format!("--token-auth-file={}", Self::token_file(layout).display()).into());
         process::start(layout, &start, PATIENCE).await
     }
@@ -77,7 +87,7 @@ impl Server {
     pub async fn restart(&mut self) -> anyhow::Result<Duration> {
         process::stop(&self.layout, NAME, PATIENCE).await?;
         let began = std::time::Instant::now();
-        self.process = Self::run(&self.layout, &self.settings).await?;
+        self.process = Self::run(&self.layout, &self.settings, self.flags).await?;
         Ok(began.elapsed())
     }
 

@@ -1,7 +1,7 @@
 //! Watch events to many watchers.
 //!
 //! Upstream: none
-//! Left out: watchers with selectors; the time from a commit to its event.
+//! Left out: watchers with label selectors; the time from a write to its event, which `latency` measures.
 
 use std::time::Instant;
 
@@ -29,7 +29,7 @@ pub async fn fan_out(flags: &Watch) -> anyhow::Result<Value> {
     let pods = flags.writers;
     pods::create_all(&server, &writers, pods).await?;
     let connections = server.connect(flags.connections).await?;
-    let watches = open(&connections, flags.watchers).await?;
+    let watches = open(&connections, flags.watchers, |_| String::new()).await?;
     let used = processor_time(server.pid())?;
     let began = Instant::now();
     let mut watching = JoinSet::new();
@@ -61,17 +61,22 @@ pub async fn fan_out(flags: &Watch) -> anyhow::Result<Value> {
     Ok(figures)
 }
 
-/// Opens watches of all pods from now on, spread over the connections.
+/// Opens watches of pods from now on, spread over the connections; `more` is the rest of each one's query.
 ///
 /// # Errors
 /// A watch is refused.
-pub async fn open(connections: &Connections, count: usize) -> anyhow::Result<Vec<Incoming>> {
+pub async fn open(
+    connections: &Connections,
+    count: usize,
+    more: impl Fn(usize) -> String,
+) -> anyhow::Result<Vec<Incoming>> {
     let list = connections.first().send("GET", &format!("{}?limit=1", pods::COLLECTION), Default::default()).await?;
     let list: Value = serde_json::from_slice(&list)?;
     let revision = list["metadata"]["resourceVersion"].as_str().context("a list has a revision")?;
     let path = format!("{}?watch=1&resourceVersion={revision}", pods::COLLECTION);
     let mut watches = Vec::new();
     for number in 0..count {
+        let path = format!("{path}{}", more(number));
         let response = connections.of(number).begin("GET", &path, Default::default()).await?;
         ensure!(response.status().is_success(), "watch: {}", response.status());
         watches.push(response.into_body());

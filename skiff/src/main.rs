@@ -11,6 +11,9 @@ use component::logging::LogFlags;
 use skiff::commands::{delete, doctor, down, image, kubeconfig, serve, status, up};
 use skiff::layout::Layout;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Kubernetes cluster on this machine.
 #[derive(Parser)]
 #[command(name = "skiff", version = component::version::GIT_VERSION)]

@@ -231,6 +231,9 @@ impl History {
         for write in writes {
             let Write { key, value, place, expires_ms } = write;
             let versions = self.keys.entry(key.clone()).or_default();
+            if versions.is_empty() {
+                versions.reserve_exact(1); // Most keys are written once or rewritten after a compaction.
+            }
             let previous = versions.last_mut().and_then(|version| {
                 if let Some(deadline) = version.expires_ms {
                     self.deadlines.remove(&(deadline, key.clone()));

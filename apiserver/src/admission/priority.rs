@@ -68,13 +68,13 @@ fn read(class: &Value) -> Class {
 /// The class marked as default; of several, the one with the lowest number.
 fn default_class(objects: &dyn Objects) -> Option<Class> {
     let classes = objects.list(GROUP, "priorityclasses", "");
-    let values = classes.iter().map(|class| class.value());
-    values.filter(|class| class["globalDefault"] == true).map(|class| read(&class)).min_by_key(|class| class.value)
+    let values = classes.iter().map(|class| class.decoded());
+    values.filter(|class| class["globalDefault"] == true).map(read).min_by_key(|class| class.value)
 }
 
 fn class_named(objects: &dyn Objects, name: &str) -> Option<Class> {
     if let Some(class) = objects.get(GROUP, "priorityclasses", "", name) {
-        return Some(read(&class.value()));
+        return Some(read(class.decoded()));
     }
     let (name, value) = SYSTEM_CLASSES.into_iter().find(|(system, _)| *system == name)?;
     Some(Class { name: name.to_owned(), value, preemption_policy: PREEMPT_LOWER.to_owned() })

@@ -30,8 +30,8 @@ impl Admission for ServiceAccount {
         let Some(account) = objects.get("", "serviceaccounts", &namespace, &name) else {
             return Err(unknown_account(request, &name));
         };
-        let account = account.value();
-        if wants_token(pod, &account) {
+        let account = account.decoded();
+        if wants_token(pod, account) {
             mount_token(pod);
         }
         let has_pull_secrets = pod["spec"]["imagePullSecrets"].as_array().is_some_and(|list| !list.is_empty());

@@ -56,12 +56,15 @@ impl Event {
 
     /// The object as a watcher is shown it: a deletion shows the last state that matched, under the event's revision.
     pub fn object(&self, change: Change) -> Bytes {
-        match (change, &self.after, &self.before) {
-            (Change::Added | Change::Modified, Some(after), _) => after.bytes(),
-            (_, _, Some(before)) => before.at(self.revision),
-            (_, Some(after), None) => after.bytes(),
-            (_, None, None) => Bytes::new(),
-        }
+        self.shown(change).map_or_else(Bytes::new, |object| object.at(self.revision))
+    }
+
+    fn shown(&self, change: Change) -> Option<&Object> {
+        let (first, second) = match change {
+            Change::Added | Change::Modified => (&self.after, &self.before),
+            Change::Deleted => (&self.before, &self.after),
+        };
+        first.as_ref().or(second.as_ref()).map(|object| &**object)
     }
 
     /// The JSON line that goes on the wire.
@@ -71,17 +74,30 @@ impl Event {
             Change::Modified => &self.modified,
             Change::Deleted => &self.deleted,
         };
-        cell.get_or_init(|| frame(change.name(), &self.object(change))).clone()
+        let encode = || {
+            let object = self.shown(change);
+            let length = object.map_or(0, |object| object.stored().len());
+            line(change.name(), length, |line| {
+                if let Some(object) = object {
+                    object.write_whole(line, self.revision);
+                }
+            })
+        };
+        cell.get_or_init(encode).clone()
     }
 }
 
 /// The line `{"type":"TYPE","object":...}`.
 pub fn frame(kind: &str, object: &[u8]) -> Bytes {
-    let mut line = Vec::with_capacity(object.len() + 40);
+    line(kind, object.len(), |line| line.extend_from_slice(object))
+}
+
+fn line(kind: &str, length: usize, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+    let mut line = Vec::with_capacity(length + 96);
     line.extend_from_slice(b"{\"type\":\"");
     line.extend_from_slice(kind.as_bytes());
     line.extend_from_slice(b"\",\"object\":");
-    line.extend_from_slice(object);
+    write(&mut line);
     line.extend_from_slice(b"}\n");
     line.into()
 }

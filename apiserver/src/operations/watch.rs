@@ -182,14 +182,13 @@ impl Watcher {
                 }
                 continue;
             }
-            for event in &events {
-                if let Some(line) = self.see(event) {
-                    chunk.extend_from_slice(&line);
-                }
-            }
-            if !chunk.is_empty() {
-                return Some(chunk.freeze());
-            }
+            let mut lines = events.iter().filter_map(|event| self.see(event));
+            let (Some(first), second) = (lines.next(), lines.next()) else { continue };
+            let Some(second) = second else { return Some(first) };
+            chunk.extend_from_slice(&first);
+            chunk.extend_from_slice(&second);
+            lines.for_each(|line| chunk.extend_from_slice(&line));
+            return Some(chunk.freeze());
         }
         None
     }
