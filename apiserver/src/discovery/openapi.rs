@@ -16,14 +16,17 @@ mod schemas;
 mod version_2;
 mod version_3;
 
+use std::{cell::OnceCell, sync::Arc};
+
 use api::status::Status;
 use axum::body::Body;
 use component::{query::Query, version::GIT_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::document::LargeDocument;
+use super::document::{Document, LargeDocument};
 use crate::{answer, core::Core};
+use descriptions::Descriptions;
 use json::Json;
 use paths::{Content, PathItem};
 use schemas::Used;
@@ -49,30 +52,34 @@ pub(super) fn answer(
 ) -> Result<Response<Body>, Status> {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = accept.join(",");
+    let texts = Texts::new();
+    let version_2 = || version_2::parts(all_paths(core), texts.get_or_init(Descriptions::read));
     match segments {
         ["v2"] if accept.contains("proto-openapi.spec.v2") => {
-            let make = || gnostic::document(version_2::parts(all_paths(core)), TITLE, GIT_VERSION);
+            let make = || gnostic::document(version_2(), TITLE, GIT_VERSION);
             Ok(core.documents.large("openapi/v2 protobuf", V2_PROTOBUF, make).answer(headers))
         }
         ["v2"] => {
-            let make = || version_2::parts(all_paths(core)).into_json().into_bytes();
+            let make = || version_2().into_json().into_bytes();
             Ok(core.documents.large("openapi/v2", "application/json", make).answer(headers))
         }
         ["v3", ..] if accept.contains("proto-openapi.spec.v3") && !accept.contains("json") => {
             Err(Status::not_acceptable(&["application/json"]))
         }
-        ["v3"] => Ok(index(core).answer(headers)),
+        ["v3"] => Ok(index(core, &texts).answer(headers)),
         ["v3", path @ ..] => match part(core, path) {
             None => Ok(answer::text(404, "404 page not found\n")),
-            Some(make) => Ok(hashed(core, &path.join("/"), make, query, headers)),
+            Some(make) => {
+                let document = version_3(core, &path.join("/"), make, &texts);
+                Ok(hashed(&document, &path.join("/"), query, headers))
+            }
         },
         _ => Ok(answer::text(404, "404 page not found\n")),
     }
 }
 
 /// A document that may be asked for by its hash: then it never changes, and an old hash leads to the present one.
-fn hashed(core: &Core, path: &str, make: Make<'_>, query: &Query, headers: &HeaderMap) -> Response<Body> {
-    let document = version_3(core, path, make);
+fn hashed(document: &LargeDocument<'_>, path: &str, query: &Query, headers: &HeaderMap) -> Response<Body> {
     match query.get("hash") {
         None | Some("") => document.answer(headers),
         Some(hash) if hash == document.hash() => {
@@ -96,11 +103,14 @@ fn url(path: &str, hash: &str) -> String {
     format!("/openapi/v3/{path}?hash={hash}")
 }
 
+/// The descriptions, read when the first document needs them and dropped with the answer.
+type Texts = OnceCell<Descriptions>;
+
 /// Lists the paths of a document.
 type Make<'a> = Box<dyn Fn() -> Vec<PathItem> + 'a>;
 
-fn version_3<'a>(core: &Core, path: &str, make: Make<'a>) -> LargeDocument<'a> {
-    let make = move || version_3::document(make()).into_bytes();
+fn version_3<'a>(core: &Core, path: &str, make: Make<'a>, texts: &'a Texts) -> LargeDocument<'a> {
+    let make = move || version_3::document(make(), texts.get_or_init(Descriptions::read)).into_bytes();
     core.documents.large(&format!("openapi/v3/{path}"), "application/json", make)
 }
 
@@ -151,12 +161,12 @@ fn all_paths(core: &Core) -> Vec<PathItem> {
 }
 
 /// The hashes of all documents.
-fn index(core: &Core) -> std::sync::Arc<super::document::Document> {
+fn index(core: &Core, texts: &Texts) -> Arc<Document> {
     core.documents.get("openapi/v3", "application/json", || {
         let mut paths = Map::new();
         for path in all_parts(core) {
             if let Some(make) = part(core, &path.split('/').collect::<Vec<&str>>()) {
-                let url = url(&path, version_3(core, &path, make).hash());
+                let url = url(&path, version_3(core, &path, make, texts).hash());
                 paths.insert(path, json!({"serverRelativeURL": url}));
             }
         }

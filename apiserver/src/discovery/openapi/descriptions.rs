@@ -7,20 +7,15 @@
 use std::io::Read;
 
 use flate2::read::GzDecoder;
-use rustc_hash::FxHashMap;
 
 static COMPRESSED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptions.gz"));
 
-/// All descriptions, as one text: a type's line, then its fields' lines.
-pub(super) fn text() -> String {
-    let mut text = String::new();
-    GzDecoder::new(COMPRESSED).read_to_string(&mut text).expect("the build compressed a text");
-    text
-}
-
 /// The descriptions, found by name. Every text is as it stands in JSON, between the quotes.
-pub(super) struct Descriptions<'a> {
-    types: FxHashMap<&'a str, (&'a str, &'a str)>,
+pub(super) struct Descriptions {
+    /// A type's line, then its fields' lines; sorted by the types' names.
+    text: String,
+    /// Where the types' lines begin.
+    types: Vec<usize>,
 }
 
 /// The descriptions of one type.
@@ -31,21 +26,27 @@ pub(super) struct OfType<'a> {
     fields: &'a str,
 }
 
-impl<'a> Descriptions<'a> {
-    pub(super) fn new(text: &'a str) -> Descriptions<'a> {
-        let mut types = FxHashMap::default();
-        for block in text.split("\nio.").map(|block| block.strip_prefix("io.").unwrap_or(block)) {
-            let (head, fields) = block.split_once('\n').unwrap_or((block, ""));
-            let (name, own) = head.split_once(' ').unwrap_or((head, ""));
-            types.insert(name, (own, fields));
-        }
-        Descriptions { types }
+impl Descriptions {
+    /// Those that the build collected.
+    pub(super) fn read() -> Descriptions {
+        let mut text = String::new();
+        GzDecoder::new(COMPRESSED).read_to_string(&mut text).expect("the build compressed a text");
+        Descriptions::new(text)
+    }
+
+    fn new(text: String) -> Descriptions {
+        let first = (!text.is_empty()).then_some(0);
+        let types = first.into_iter().chain(text.match_indices("\nio.").map(|(at, _)| at + 1)).collect();
+        Descriptions { text, types }
     }
 
     /// What is said about a type by its full name, `io.k8s.api.core.v1.Pod`.
-    pub(super) fn of(&self, name: &str) -> OfType<'a> {
-        let found = name.strip_prefix("io.").and_then(|name| self.types.get(name));
-        found.map_or_else(OfType::default, |(own, fields)| OfType { own, fields })
+    pub(super) fn of(&self, name: &str) -> OfType<'_> {
+        let name_at = |start: usize| self.text[start..].split(' ').next().unwrap_or_default();
+        let Ok(at) = self.types.binary_search_by(|start| name_at(*start).cmp(name)) else { return OfType::default() };
+        let (start, end) = (self.types[at], self.types.get(at + 1).copied().unwrap_or(self.text.len()));
+        let (head, fields) = self.text[start..end].split_once('\n').unwrap_or_default();
+        OfType { own: head.split_once(' ').unwrap_or_default().1, fields }
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
     #[test]
     fn a_type_and_its_fields_are_found_by_name() {
         let text = "io.k8s.api.A Says \\\"a\\\".\n x An x.\n xy Both.\nio.k8s.api.B \n";
-        let descriptions = Descriptions::new(text);
+        let descriptions = Descriptions::new(text.to_owned());
         let a = descriptions.of("io.k8s.api.A");
         assert_eq!((a.own, a.field("x"), a.field("xy"), a.field("y")), ("Says \\\"a\\\".", "An x.", "Both.", ""));
         assert_eq!(descriptions.of("io.k8s.api.B").own, "");
@@ -73,8 +74,7 @@ mod tests {
 
     #[test]
     fn the_builds_descriptions_are_there() {
-        let text = text();
-        let descriptions = Descriptions::new(&text);
+        let descriptions = Descriptions::read();
         let container = descriptions.of("io.k8s.api.core.v1.Container");
         assert!(container.own.starts_with("A single application container"), "{}", container.own);
         assert!(container.field("image").starts_with("Container image name."), "{}", container.field("image"));

@@ -130,7 +130,7 @@ pub(super) const PATH: Parameter = query("path", "string", "The path of the requ
 
 impl Parameter {
     /// What it means, as it stands in JSON between the quotes. Those of DeleteOptions say what its fields say.
-    pub(super) fn description<'a>(&self, descriptions: &Descriptions<'a>) -> &'a str {
+    pub(super) fn description<'a>(&self, descriptions: &'a Descriptions) -> &'a str {
         match self.text {
             "" => descriptions.of("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions").field(self.name),
             text => text,

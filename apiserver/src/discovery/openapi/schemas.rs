@@ -80,7 +80,7 @@ static SCHEMA_OR_STRINGS: Scalar = Scalar {
 /// The schemas that a document refers to, with all that they refer to.
 pub(super) struct Used<'a> {
     dialect: Dialect,
-    descriptions: &'a Descriptions<'a>,
+    descriptions: &'a Descriptions,
     types: BTreeSet<TypeId>,
     scalars: Vec<&'static Scalar>,
 }
@@ -95,7 +95,7 @@ impl Dialect {
 }
 
 impl<'a> Used<'a> {
-    pub(super) fn new(dialect: Dialect, descriptions: &'a Descriptions<'a>) -> Used<'a> {
+    pub(super) fn new(dialect: Dialect, descriptions: &'a Descriptions) -> Used<'a> {
         Used { dialect, descriptions, types: BTreeSet::new(), scalars: Vec::new() }
     }
 

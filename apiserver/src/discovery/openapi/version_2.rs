@@ -4,7 +4,7 @@
 //! Left out: shared parameters (`#/parameters/...`): kubectl before 1.28 does not follow those references.
 
 use super::{
-    descriptions::{self, Descriptions},
+    descriptions::Descriptions,
     json::Json,
     parameters::{Parameter, Place},
     paths::{Operation, PathItem},
@@ -18,12 +18,10 @@ pub(super) struct Parts {
 }
 
 /// The document's parts with these paths and the definitions that they refer to.
-pub(super) fn parts(mut items: Vec<PathItem>) -> Parts {
+pub(super) fn parts(mut items: Vec<PathItem>, descriptions: &Descriptions) -> Parts {
     items.sort_by(|one, other| one.path.cmp(&other.path));
-    let text = descriptions::text();
-    let descriptions = Descriptions::new(&text);
-    let mut used = Used::new(Dialect::V2, &descriptions);
-    let paths = items.iter().map(|item| (item.path.clone(), path_item(item, &mut used, &descriptions))).collect();
+    let mut used = Used::new(Dialect::V2, descriptions);
+    let paths = items.iter().map(|item| (item.path.clone(), path_item(item, &mut used, descriptions))).collect();
     Parts { paths, definitions: used.into_schemas() }
 }
 
@@ -43,7 +41,7 @@ impl Parts {
     }
 }
 
-fn path_item(item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions<'_>) -> String {
+fn path_item(item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions) -> String {
     let mut json = Json::default();
     json.object(|json| {
         for operation in &item.operations {
@@ -56,7 +54,7 @@ fn path_item(item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions<'
     json.into_text()
 }
 
-fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptions: &Descriptions<'_>) {
+fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptions: &Descriptions) {
     json.key("consumes").strings(operation.body.as_ref().map_or(&["*/*"], |body| body.consumes));
     json.key("description").string(&operation.description);
     json.key("operationId").string(&operation.id);
@@ -93,7 +91,7 @@ fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptio
     }
 }
 
-fn parameters(json: &mut Json, parameters: &[Parameter], descriptions: &Descriptions<'_>) {
+fn parameters(json: &mut Json, parameters: &[Parameter], descriptions: &Descriptions) {
     for parameter in parameters {
         json.object(|json| {
             json.key("description").escaped_string(parameter.description(descriptions));

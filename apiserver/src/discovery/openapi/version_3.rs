@@ -4,7 +4,7 @@
 //! Left out: nothing.
 
 use super::{
-    descriptions::{self, Descriptions},
+    descriptions::Descriptions,
     json::Json,
     parameters::{Parameter, Place},
     paths::{Content, Operation, PathItem},
@@ -12,18 +12,16 @@ use super::{
 };
 
 /// The document with these paths and the schemas that they refer to.
-pub(super) fn document(mut items: Vec<PathItem>) -> String {
+pub(super) fn document(mut items: Vec<PathItem>, descriptions: &Descriptions) -> String {
     items.sort_by(|one, other| one.path.cmp(&other.path));
-    let text = descriptions::text();
-    let descriptions = Descriptions::new(&text);
-    let mut used = Used::new(Dialect::V3, &descriptions);
+    let mut used = Used::new(Dialect::V3, descriptions);
     let mut json = Json::default();
     json.object(|json| {
         json.key("openapi").string("3.0.0");
         json.key("info").literal(&super::info());
         json.key("paths").object(|json| {
             for item in &items {
-                json.key(&item.path).object(|json| path_item(json, item, &mut used, &descriptions));
+                json.key(&item.path).object(|json| path_item(json, item, &mut used, descriptions));
             }
         });
         json.key("components").object(|json| {
@@ -38,14 +36,14 @@ pub(super) fn document(mut items: Vec<PathItem>) -> String {
     json.into_text()
 }
 
-fn path_item(json: &mut Json, item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions<'_>) {
+fn path_item(json: &mut Json, item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions) {
     for operation in &item.operations {
         json.key(operation.method).object(|json| write(json, operation, used, descriptions));
     }
     parameters(json, &item.parameters, descriptions);
 }
 
-fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptions: &Descriptions<'_>) {
+fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptions: &Descriptions) {
     json.key("description").string(&operation.description);
     json.key("operationId").string(&operation.id);
     parameters(json, &operation.parameters, descriptions);
@@ -73,7 +71,7 @@ fn write(json: &mut Json, operation: &Operation, used: &mut Used<'_>, descriptio
     }
 }
 
-fn parameters(json: &mut Json, parameters: &[Parameter], descriptions: &Descriptions<'_>) {
+fn parameters(json: &mut Json, parameters: &[Parameter], descriptions: &Descriptions) {
     if parameters.is_empty() {
         return;
     }
