@@ -58,10 +58,10 @@ struct Watcher {
 /// Opens a watch.
 pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
     let selection = Selection::of(call.info(), call.row)?;
-    let timeout = integer(call.query, "timeoutSeconds")?.and_then(|seconds| u64::try_from(seconds).ok());
-    let timeout = match timeout {
-        Some(seconds) if seconds > 0 => Duration::from_secs(seconds),
-        _ => SHORTEST_WATCH + Duration::from_secs(fastrand::u64(0..SHORTEST_WATCH.as_secs())),
+    let timeout = match integer(call.query, "timeoutSeconds")? {
+        None | Some(0) => SHORTEST_WATCH + Duration::from_secs(fastrand::u64(0..SHORTEST_WATCH.as_secs())),
+        // A watch whose time is over before it begins ends at once.
+        Some(seconds) => Duration::from_secs(u64::try_from(seconds).unwrap_or_default()),
     };
     let version = resource_version(call.query.get("resourceVersion"))?;
     let bookmarks = call.query.flag("allowWatchBookmarks");
