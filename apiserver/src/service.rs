@@ -149,8 +149,14 @@ async fn serve(
         Identity::Own(user) => user,
         Identity::Asked(certificates) => {
             let authorization = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-            let known = core.authenticator.authenticate(&certificates, authorization, jiff::Timestamp::now())?;
-            known.or_else(|| authentication::anonymous(&info)).ok_or_else(Status::unauthorized)?
+            let known = core.authenticator.authenticate(&certificates, authorization, jiff::Timestamp::now());
+            let known = known
+                .and_then(|known| known.or_else(|| authentication::anonymous(&info)).ok_or_else(Status::unauthorized));
+            if let (Err(_), Some(audit)) = (&known, &core.audit) {
+                let (nobody, now) = (UserInfo::default(), jiff::Timestamp::now());
+                seen.audited = audit.begin(&seen.id, &parts, &info, &nobody, None, now).await;
+            }
+            known?
         }
     };
     let received = jiff::Timestamp::now();

@@ -119,6 +119,9 @@ async fn an_approval_says_when_it_was_given_and_stays() {
     let (status, answer) = send(&service, "PATCH", &format!("{requests}/r/approval"), approved).await;
     let condition = &answer["status"]["conditions"][0];
     assert!(status == 200 && condition["lastUpdateTime"].is_string() && condition["lastTransitionTime"].is_string());
+    let (_, mut without) = send(&service, "GET", &format!("{requests}/r"), Value::Null).await;
+    without["status"] = json!({"conditions": []});
+    assert_eq!(send(&service, "PUT", &format!("{requests}/r/approval"), without).await.0, 422);
     let denied = json!({"status": {"conditions": [{"type": "Denied", "status": "True"}]}});
     let (status, refused) = send(&service, "PATCH", &format!("{requests}/r/approval"), denied).await;
     let why = "updates may not remove a condition of type \"Approved\"";
@@ -197,4 +200,27 @@ async fn every_request_that_the_policy_names_is_one_line_without_its_secrets() {
     assert_eq!(lines[1]["user"]["username"], "nobody");
     assert_eq!(lines[1]["responseStatus"]["reason"], "Forbidden");
     assert_eq!(lines[1]["annotations"]["authorization.k8s.io/decision"], "forbid");
+}
+
+#[tokio::test]
+async fn metrics_have_upstreams_names() {
+    let service = admin().await;
+    let config_map = json!({"metadata": {"name": "m"}});
+    let maps = format!("{NAMESPACE}/configmaps");
+    assert_eq!(send(&service, "POST", &format!("{maps}?dryRun=All"), config_map.clone()).await.0, 201);
+    assert_eq!(send(&service, "POST", &maps, config_map).await.0, 201);
+    let request = Request::get("/metrics").body(Body::empty()).unwrap();
+    let text = service.clone().oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    let about = "verb=\"POST\",group=\"\",version=\"v1\",resource=\"configmaps\",subresource=\"\",scope=\"namespace\",component=\"apiserver\"";
+    for line in [
+        format!("apiserver_request_total{{code=\"201\",dry_run=\"\",{about}}} 1"),
+        format!("apiserver_request_total{{code=\"201\",dry_run=\"All\",{about}}} 1"),
+        format!("apiserver_request_duration_seconds_count{{{about}}} 2"),
+        "apiserver_current_inflight_requests{request_kind=\"readOnly\"} 1".to_owned(),
+        "apiserver_current_inflight_requests{request_kind=\"mutating\"} 0".to_owned(),
+        "apiserver_storage_objects{resource=\"configmaps\"} 1".to_owned(),
+    ] {
+        assert!(text.lines().any(|each| each == line), "{line} is not in {text}");
+    }
 }

@@ -56,3 +56,38 @@ impl Term {
         ClientSource::new(move |name| term.fenced(clients.client(name)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Response;
+    use k8s_openapi::api::coordination::v1::LeaseSpec;
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_name_the_term_and_reads_do_not() {
+        let echo = tower::service_fn(|request: Request<Body>| async move {
+            let term = request.headers().get(HEADER).map(|term| term.as_bytes().to_vec()).unwrap_or_default();
+            Ok::<_, std::convert::Infallible>(Response::new(Body::from(term)))
+        });
+        let text = |text: &str| Some(text.to_owned());
+        let metadata = ObjectMeta {
+            namespace: text("kube-system"),
+            name: text("kube-scheduler"),
+            uid: text("u"),
+            ..ObjectMeta::default()
+        };
+        let spec = LeaseSpec { holder_identity: text("me/1"), lease_transitions: Some(3), ..LeaseSpec::default() };
+        let term = Term::of(&Lease { metadata, spec: Some(spec) });
+        let client = term.fenced(Client::new(echo, "default"));
+        for (method, expected) in [
+            (Method::GET, ""),
+            (Method::PATCH, "kube-system/kube-scheduler/u/3/me/1"),
+            (Method::DELETE, "kube-system/kube-scheduler/u/3/me/1"),
+        ] {
+            let request = Request::builder().method(method).uri("/x").body(Vec::new()).unwrap();
+            assert_eq!(client.request_text(request).await.unwrap(), expected);
+        }
+    }
+}

@@ -45,8 +45,9 @@ impl Strategy for CertificateRequests {
             // Approving changes conditions alone; the signer's certificate comes through status.
             let conditions = object["status"].get_mut("conditions").map(Value::take);
             keep_status(object, current);
-            if let Some(conditions) = conditions {
-                object["status"]["conditions"] = conditions;
+            match conditions {
+                Some(conditions) => object["status"]["conditions"] = conditions,
+                None => drop(object["status"].as_object_mut().and_then(|status| status.remove("conditions"))),
             }
         }
     }
