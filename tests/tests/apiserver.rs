@@ -131,6 +131,7 @@ async fn a_pod_is_bound_at_most_once() {
     assert_eq!(code, 409, "{refused}");
     let (_, read) = as_admin(&server, "GET", &format!("{pods}?fieldSelector=spec.nodeName%3Dn1"), Value::Null).await;
     assert_eq!(read["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(read["items"][0]["metadata"]["generation"], 1, "a binding is no change of the spec");
 }
 
 #[tokio::test]

@@ -141,6 +141,10 @@ pub fn drop_repeated_owners(object: &mut Value) -> Option<String> {
 
 /// Counts the generation up when something other than metadata and status differs.
 pub fn bump_generation(row: &Row, subresource: Option<Subresource>, object: &mut Value, current: &Value) {
+    // A binding goes around the pods' strategy upstream, so that a pod that waited is still of generation 1.
+    if subresource == Some(Subresource::Binding) {
+        return;
+    }
     let annotations = match row.strategy.generation() {
         Generation::None | Generation::Once => return,
         Generation::OnSpecChange => false,
