@@ -72,7 +72,7 @@ async fn make_pods(servers: &[Service], count: usize) -> usize {
 async fn of_many_creates_at_once_exactly_those_that_fit_succeed() {
     let service = open(Arc::new(store::memory::Memory::new())).await;
     make_quota(&service, "q", json!({"pods": "10"}), json!({"pods": "0"})).await;
-    assert_eq!(make_pods(&[service.clone()], 25).await, 10);
+    assert_eq!(make_pods(std::slice::from_ref(&service), 25).await, 10);
     assert_eq!(used(&service, "q").await, json!({"pods": "10"}));
 }
 
