@@ -1,9 +1,10 @@
 //! Counts what a namespace uses of each ResourceQuota. The API server charges what is made; what goes, ends or changes is
 //! only seen here.
 //!
-//! Two beats of observing: from the caches, and where they say that a quota is wrong, from the API server itself: first
-//! the quota, then the objects. The count is written only onto the quota as it was read, and every create changes the
-//! quota it is charged to, so that no create in between can be missed.
+//! Caches tell when to count; what is counted is read from the API server itself, first the quota, then the objects: a
+//! cache of quotas that is behind one of pods (or before it) would make two wrongs look right. The count is written only
+//! onto the quota as it was read, and every create changes the quota it is charged to, so that no create in between can
+//! be missed.
 //!
 //! Upstream: pkg/controller/resourcequota/resource_quota_controller.go, apiserver/pkg/quota/v1/resources.go
 //! Left out: a queue of their own for quotas that have never been counted.
@@ -117,18 +118,6 @@ impl ResourceQuotas {
         Self { quotas, pods, services, claims, kinds }
     }
 
-    /// What the caches know.
-    fn cached(&self, quota: Arc<ResourceQuota>, namespace: &str) -> Input {
-        let limited = Limited::of(&quota);
-        let mut objects = BTreeMap::new();
-        limited.take("pods", &mut objects, || values(&self.pods.in_namespace(namespace)));
-        limited.take("services", &mut objects, || values(&self.services.in_namespace(namespace)));
-        limited.take("persistentvolumeclaims", &mut objects, || values(&self.claims.in_namespace(namespace)));
-        let counts = limited.kinds(&self.kinds);
-        let counts = counts.into_iter().map(|(name, kind)| (name, kind.cache.in_namespace(namespace).len()));
-        Input { quota, objects, counts: counts.collect() }
-    }
-
     /// What the API server says: first the quota, then the objects.
     async fn live(&self, key: &ObjectKey) -> Result<Option<Input>, Error> {
         let client = self.kinds.client();
@@ -152,10 +141,6 @@ impl ResourceQuotas {
         }
         Ok(Some(Input { quota, objects, counts }))
     }
-}
-
-fn values<T: Serialize>(objects: &[Arc<T>]) -> Vec<Value> {
-    objects.iter().map(|object| to_value(object.as_ref())).collect()
 }
 
 async fn list<K>(client: &Client, namespace: &str) -> Result<Vec<Value>, Error>
@@ -182,17 +167,6 @@ impl Limited {
     fn limits(&self, resource: &str) -> bool {
         let counted = Counted { group: "", resource };
         self.0.iter().any(|name| counted.uses(name))
-    }
-
-    fn take(
-        &self,
-        resource: &'static str,
-        objects: &mut BTreeMap<&'static str, Vec<Value>>,
-        read: impl FnOnce() -> Vec<Value>,
-    ) {
-        if self.limits(resource) {
-            objects.insert(resource, read());
-        }
     }
 
     /// The kinds that are only counted, each with the quota's name for it.
@@ -256,14 +230,10 @@ impl Controller for ResourceQuotas {
     }
 
     async fn gather(&self, key: &ObjectKey) -> Result<Option<Input>, Error> {
-        let Some(quota) = self.quotas.get(key).filter(|quota| quota.metadata.deletion_timestamp.is_none()) else {
+        if self.quotas.get(key).is_none_or(|quota| quota.metadata.deletion_timestamp.is_some()) {
             return Ok(None);
-        };
-        self.kinds.ready().await;
-        let cached = self.cached(quota, &key.namespace);
-        if plan(&cached, Timestamp::now()).actions.is_empty() {
-            return Ok(Some(cached));
         }
+        self.kinds.ready().await;
         self.live(key).await
     }
 

@@ -304,7 +304,8 @@ async fn discovery_in_one_document_is_sent_once() {
     assert_eq!((code, &list["kind"]), (200, &json!("APIGroupDiscoveryList")));
     assert_eq!(headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
     assert_eq!(headers["vary"], "Accept");
-    let resources = list["items"][0]["versions"][0]["resources"].as_array().unwrap();
+    let apps = list["items"].as_array().unwrap().iter().find(|group| group["metadata"]["name"] == "apps").unwrap();
+    let resources = apps["versions"][0]["resources"].as_array().unwrap();
     let deployments = resources.iter().find(|each| each["resource"] == "deployments").unwrap();
     assert_eq!(deployments["responseKind"], json!({"group": "apps", "version": "v1", "kind": "Deployment"}));
     let subresources = deployments["subresources"].as_array().unwrap();
@@ -396,7 +397,7 @@ async fn metrics_count_requests_and_are_not_for_everybody() {
     as_admin(&server, "POST", CONFIG_MAPS, config_map("a", "1")).await;
     let (code, _, text) = get(&server, "/metrics", &[]).await;
     assert_eq!(code, 200);
-    let line = r#"apiserver_request_total{code="201",verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="namespace"} 1"#;
+    let line = r#"apiserver_request_total{code="201",dry_run="",verb="POST",group="",version="v1",resource="configmaps",subresource="",scope="namespace",component="apiserver"} 1"#;
     assert!(text.lines().any(|each| each == line), "{text}");
     assert!(text.contains("apiserver_request_duration_seconds_bucket{"), "{text}");
     let nobody = UserInfo::new("nobody", &["system:authenticated"]);
