@@ -1,7 +1,7 @@
 //! One change of one object, and its encoded forms.
 //!
 //! Upstream: apiserver/pkg/storage/cacher/caching_object.go, where each watcher wraps the object again
-//! Left out: protobuf and CBOR frames.
+//! Left out: CBOR frames.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,6 +19,8 @@ pub struct Event {
     added: OnceLock<Bytes>,
     modified: OnceLock<Bytes>,
     deleted: OnceLock<Bytes>,
+    /// The same in protobuf; made when somebody first asks for it.
+    protobuf: OnceLock<Box<[OnceLock<Bytes>; 3]>>,
 }
 
 /// What a change is to one watcher, whose selector may match the object before, after, both or never.
@@ -51,7 +53,8 @@ impl Change {
 
 impl Event {
     pub fn new(revision: Revision, before: Option<Arc<Object>>, after: Option<Arc<Object>>) -> Event {
-        Event { revision, before, after, added: OnceLock::new(), modified: OnceLock::new(), deleted: OnceLock::new() }
+        let (added, modified, deleted, protobuf) = Default::default();
+        Event { revision, before, after, added, modified, deleted, protobuf }
     }
 
     /// The object as a watcher is shown it: a deletion shows the last state that matched, under the event's revision.
@@ -65,6 +68,12 @@ impl Event {
             Change::Deleted => (&self.before, &self.after),
         };
         first.as_ref().or(second.as_ref()).map(|object| &**object)
+    }
+
+    /// The protobuf frame that goes on the wire. `encode` makes it of the object; every watcher's is the same.
+    pub fn protobuf_frame(&self, change: Change, encode: impl FnOnce(&[u8]) -> Bytes) -> Bytes {
+        let cells = self.protobuf.get_or_init(Box::default);
+        cells[change as usize].get_or_init(|| encode(&self.object(change))).clone()
     }
 
     /// The JSON line that goes on the wire.

@@ -202,6 +202,10 @@ impl Watcher {
         if self.is_plain() && self.format.encoding != Encoding::Protobuf {
             return Some(event.frame(change));
         }
+        // The frame of the row's own version is shared; a watcher of another version has its own.
+        if self.is_plain() && self.api_version == self.row.api_version() {
+            return Some(event.protobuf_frame(change, |object| self.line(change.name(), object)));
+        }
         Some(self.line(change.name(), &event.object(change)))
     }
 
