@@ -11,6 +11,8 @@ use http::header::USER_AGENT;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
+use crate::Metrics;
+
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -27,6 +29,15 @@ pub enum ConnectError {
 pub async fn connect(path: &Path, user_agent: &str) -> Result<Client, ConnectError> {
     let config = configuration(path, user_agent).await?;
     Client::try_from(config).map_err(|source| ConnectError::Client { path: path.display().to_string(), source })
+}
+
+/// As [`connect`], with every request counted.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_counted(path: &Path, user_agent: &str, metrics: &Metrics) -> Result<Client, ConnectError> {
+    let config = configuration(path, user_agent).await?;
+    metrics.client(config).map_err(|source| ConnectError::Client { path: path.display().to_string(), source })
 }
 
 /// The configuration behind [`connect`].

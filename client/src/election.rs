@@ -14,6 +14,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
+use prometheus_client::metrics::gauge::Gauge;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct Candidate {
     /// A leader that could not renew for this long stops.
     pub renew_deadline: Duration,
     pub retry_period: Duration,
+    /// Is 1 while this process leads.
+    pub leads: Gauge,
 }
 
 impl Candidate {
@@ -45,6 +48,7 @@ impl Candidate {
             lease_duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),
             retry_period: Duration::from_secs(2),
+            leads: Gauge::default(),
         }
     }
 }
@@ -80,6 +84,8 @@ where
         _ = election.acquire() => {}
         _ = shutdown.cancelled() => return Ok(()),
     }
+    let leads = election.candidate.leads.clone();
+    leads.set(1);
     let stop = CancellationToken::new();
     let work = work(stop.clone(), election.term());
     tokio::pin!(work);
@@ -90,14 +96,19 @@ where
     };
     stop.cancel();
     if lost {
+        leads.set(0);
         warn!(lease = election.candidate.name, "leadership lost");
         return Err(Lost);
     }
     // Still renewing while the work winds down: nobody else may begin before it has ended.
     tokio::select! {
         _ = &mut work => {}
-        _ = election.keep() => return Err(Lost),
+        _ = election.keep() => {
+            leads.set(0);
+            return Err(Lost);
+        }
     }
+    leads.set(0);
     election.release().await;
     Ok(())
 }

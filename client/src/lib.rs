@@ -10,11 +10,13 @@
 mod action;
 mod cache;
 mod connect;
+mod counted;
 pub mod election;
 mod fence;
 mod gate;
 mod informers;
 mod list_watch;
+mod metrics;
 mod object_key;
 mod recorder;
 pub mod runner;
@@ -23,9 +25,11 @@ mod work_queue;
 
 pub use action::{Action, Patch, Preconditions, Propagation, Target};
 pub use cache::{Cache, Change};
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, connect_counted};
+pub use counted::CountRequests;
 pub use fence::Term;
 pub use informers::{Informers, Metadata, Selector};
+pub use metrics::Metrics;
 pub use object_key::ObjectKey;
 pub use recorder::{EventType, Recorder};
 pub use runner::{Controller, Plan, Runner, Watches};

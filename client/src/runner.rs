@@ -4,7 +4,7 @@
 //! concurrency, de-duplication, back-off, conflicts, panics, spans, the gate, the cause that a write carries.
 //!
 //! Upstream: the `Run`/`runWorker`/`processNextWorkItem`/`syncHandler` of every file in pkg/controller
-//! Left out: metrics per queue; slow-start batches (one failing create ends the plan).
+//! Left out: slow-start batches (one failing create ends the plan).
 
 use std::fmt::{Debug, Display};
 use std::future::Future;
@@ -26,7 +26,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::action::Written;
 use crate::gate::Gate;
-use crate::{Action, Cache, Change, ClientSource, Informers, ObjectKey, Recorder, WorkQueue};
+use crate::{Action, Cache, Change, ClientSource, Informers, Metrics, ObjectKey, Recorder, WorkQueue};
 
 /// Independent writes of one plan that are under way at once.
 const WRITES_AT_ONCE: usize = 16;
@@ -165,12 +165,18 @@ impl Watches<ObjectKey> {
 pub struct Runner {
     informers: Informers,
     clients: ClientSource,
+    metrics: Metrics,
 }
 
 impl Runner {
-    /// Controllers that read through `informers` and each write with a client of their own.
-    pub fn new(informers: Informers, clients: ClientSource) -> Runner {
-        Runner { informers, clients }
+    /// Controllers that read through `informers`, each write with a client of their own, and count in `metrics`.
+    pub fn new(informers: Informers, clients: ClientSource, metrics: Metrics) -> Runner {
+        Runner { informers, clients, metrics }
+    }
+
+    /// The caches that the controllers share.
+    pub fn informers(&self) -> &Informers {
+        &self.informers
     }
 
     /// Runs one controller until `shutdown`; what it has in hand is finished first.
@@ -182,7 +188,7 @@ impl Runner {
             controller,
             client,
             informers: self.informers.clone(),
-            queue: WorkQueue::new(),
+            queue: self.metrics.work_queue(C::NAME),
             causes: Mutex::default(),
         });
         tokio::select! {

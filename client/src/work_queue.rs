@@ -10,9 +10,11 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::metrics::{Load, QueueMetrics};
 
 /// First and longest back-off of a key. Upstream's are 5 ms and 1,000 s; a learner does not wait a quarter of an hour.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(60));
@@ -35,14 +37,16 @@ struct Shared<T> {
 
 struct State<T> {
     ready: VecDeque<T>,
-    /// Keys to be worked on: those in `ready`, and those in hand that were added again.
-    wanted: FxHashSet<T>,
-    in_hand: FxHashSet<T>,
+    /// Keys to be worked on, since when: those in `ready`, and those in hand that were added again.
+    wanted: FxHashMap<T, Instant>,
+    /// Keys that are worked on, since when.
+    in_hand: FxHashMap<T, Instant>,
     /// Keys with the time at which they become ready; the number keeps equal times apart.
     later: BTreeMap<(Instant, u64), T>,
     due: FxHashMap<T, (Instant, u64)>,
     failures: FxHashMap<T, u32>,
     sequence: u64,
+    metrics: QueueMetrics,
 }
 
 impl<T: Clone + Eq + Hash> Default for WorkQueue<T> {
@@ -53,33 +57,43 @@ impl<T: Clone + Eq + Hash> Default for WorkQueue<T> {
 
 impl<T: Clone + Eq + Hash> WorkQueue<T> {
     pub fn new() -> WorkQueue<T> {
+        WorkQueue::counted(QueueMetrics::default())
+    }
+
+    /// A queue that counts what passes through it.
+    pub(crate) fn counted(metrics: QueueMetrics) -> WorkQueue<T> {
         let state = State {
             ready: VecDeque::new(),
-            wanted: FxHashSet::default(),
-            in_hand: FxHashSet::default(),
+            wanted: FxHashMap::default(),
+            in_hand: FxHashMap::default(),
             later: BTreeMap::new(),
             due: FxHashMap::default(),
             failures: FxHashMap::default(),
             sequence: 0,
+            metrics,
         };
         WorkQueue { shared: Arc::new(Shared { state: Mutex::new(state), wake: Notify::new() }) }
     }
 
     /// Wants `key` to be worked on.
     pub fn add(&self, key: T) {
-        self.lock().add(key);
+        self.lock().add(key, Instant::now());
         self.shared.wake.notify_one();
     }
 
     /// Wants `key` to be worked on in a while. Of several times for one key the earliest holds.
     pub fn add_after(&self, key: T, delay: Duration) {
-        self.lock().add_at(key, Instant::now() + delay);
+        let mut state = self.lock();
+        state.metrics.retries.inc();
+        state.add_at(key, Instant::now() + delay);
+        drop(state);
         self.shared.wake.notify_one();
     }
 
     /// Wants `key` again after its back-off, which doubles with each call until [`WorkQueue::forget`].
     pub fn retry(&self, key: T) {
         let mut state = self.lock();
+        state.metrics.retries.inc();
         let failures = state.failures.entry(key.clone()).or_insert(0);
         let delay = backoff(*failures);
         *failures = failures.saturating_add(1);
@@ -104,8 +118,9 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
             let woken = self.shared.wake.notified();
             let next_due = {
                 let mut state = self.lock();
-                state.ripen(Instant::now());
-                if let Some(key) = state.take() {
+                let now = Instant::now();
+                state.ripen(now);
+                if let Some(key) = state.take(now) {
                     if !state.ready.is_empty() {
                         self.shared.wake.notify_one();
                     }
@@ -125,8 +140,10 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
     /// Gives `key` back; if it was added meanwhile it is ready again.
     pub fn done(&self, key: &T) {
         let mut state = self.lock();
-        state.in_hand.remove(key);
-        if state.wanted.contains(key) {
+        if let Some(since) = state.in_hand.remove(key) {
+            state.metrics.work.observe(since.elapsed().as_secs_f64());
+        }
+        if state.wanted.contains_key(key) {
             state.ready.push_back(key.clone());
             drop(state);
             self.shared.wake.notify_one();
@@ -143,14 +160,31 @@ impl<T: Clone + Eq + Hash> WorkQueue<T> {
         self.len() == 0
     }
 
+    /// Tells how busy the queue is, for as long as it lives.
+    pub(crate) fn load_when_asked(&self) -> impl Fn() -> Option<Load> + Send + Sync + use<T>
+    where
+        T: Send + Sync,
+    {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let queue = WorkQueue { shared: shared.upgrade()? };
+            Some(queue.lock().load(Instant::now()))
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T: Clone + Eq + Hash> State<T> {
-    fn add(&mut self, key: T) {
-        if self.wanted.insert(key.clone()) && !self.in_hand.contains(&key) {
+    fn add(&mut self, key: T, now: Instant) {
+        if self.wanted.contains_key(&key) {
+            return;
+        }
+        self.metrics.adds.inc();
+        self.wanted.insert(key.clone(), now);
+        if !self.in_hand.contains_key(&key) {
             self.ready.push_back(key);
         }
     }
@@ -175,15 +209,22 @@ impl<T: Clone + Eq + Hash> State<T> {
             }
             let key = first.remove();
             self.due.remove(&key);
-            self.add(key);
+            self.add(key, now);
         }
     }
 
-    fn take(&mut self) -> Option<T> {
+    fn take(&mut self, now: Instant) -> Option<T> {
         let key = self.ready.pop_front()?;
-        self.wanted.remove(&key);
-        self.in_hand.insert(key.clone());
+        if let Some(since) = self.wanted.remove(&key) {
+            self.metrics.waits.observe((now - since).as_secs_f64());
+        }
+        self.in_hand.insert(key.clone(), now);
         Some(key)
+    }
+
+    fn load(&self, now: Instant) -> Load {
+        let in_hand = self.in_hand.values().map(|since| now - *since);
+        Load { depth: self.wanted.len(), unfinished: in_hand.clone().sum(), longest: in_hand.max().unwrap_or_default() }
     }
 }
 
@@ -253,5 +294,20 @@ mod tests {
         assert_eq!(queue.next().await, "a");
         queue.forget(&"a");
         assert_eq!(queue.failures(&"a"), 0);
+    }
+
+    #[test]
+    fn the_load_is_what_waits_and_how_long_keys_are_in_hand() {
+        let queue = WorkQueue::new();
+        let now = Instant::now();
+        for key in ["a", "b", "c"] {
+            queue.add(key);
+        }
+        queue.lock().take(now);
+        queue.lock().take(now + Duration::from_secs(1));
+        queue.add("a");
+        let load = queue.lock().load(now + Duration::from_secs(3));
+        let expected = Load { depth: 2, unfinished: Duration::from_secs(5), longest: Duration::from_secs(3) };
+        assert_eq!(load, expected);
     }
 }

@@ -1,5 +1,5 @@
 //! What every process needs, whatever it does: flags, logs, a clean stop, certificates, kubeconfigs, and the small
-//! HTTPS server for health and metrics.
+//! HTTPS server for health and metrics with the gate before it.
 //!
 //! Upstream: component-base, cmd/kubeadm/app/phases/{certs,kubeconfig}
 //! Left out: feature gates, dynamic log levels, profiling end points.
@@ -7,8 +7,10 @@
 pub mod flags;
 pub mod kubeconfig;
 pub mod logging;
+pub mod monitoring;
 pub mod notify;
 pub mod pki;
+pub mod process;
 pub mod query;
 pub mod serve;
 pub mod shutdown;

@@ -46,6 +46,9 @@ pub struct Config {
     pub bind_address: IpAddr,
     #[arg(long, value_name = "PORT", default_value_t = 10257)]
     pub secure_port: u16,
+    /// The authority that the certificates of those who read metrics are of; without it only their tokens count.
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
     #[command(flatten)]
     pub logs: LogFlags,
 }

@@ -42,16 +42,20 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use client::election::{self, Candidate};
-use client::{ClientSource, Controller, Informers, Runner, Term};
+use client::{ClientSource, Controller, Informers, Metrics, Runner, Term};
 use kube::Client;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
 
+/// The Lease that is stood for.
+const LEASE: &str = "kube-controller-manager";
+
 /// Runs the controllers until `shutdown`.
 ///
-/// `client` reads, as the controller manager; `clients` gives each controller the client that it writes with.
+/// `client` reads, as the controller manager; `clients` gives each controller the client that it writes with. The
+/// controllers count in `metrics`.
 ///
 /// # Errors
 /// The CA certificate can't be read, or another controller manager leads now.
@@ -59,6 +63,7 @@ pub async fn run(
     config: Config,
     client: Client,
     clients: ClientSource,
+    metrics: Metrics,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let root_ca = match &config.root_ca_file {
@@ -68,13 +73,16 @@ pub async fn run(
         None => None,
     };
     if !config.leader_elect {
-        return control(&config, root_ca, client, clients, shutdown).await;
+        let runner = Runner::new(Informers::new(client), clients, metrics);
+        return control(&config, root_ca, runner, shutdown).await;
     }
-    let candidate = Candidate::new("kube-controller-manager", &identity());
+    let leads = metrics.leads(LEASE);
+    let candidate = Candidate { leads, ..Candidate::new(LEASE, &identity()) };
     let mut ended = Ok(());
     let work = |stop, term: Term| {
         let clients = term.fenced_source(clients);
-        async { ended = control(&config, root_ca, client.clone(), clients, stop).await }
+        let runner = Runner::new(Informers::new(client.clone()), clients, metrics);
+        async { ended = control(&config, root_ca, runner, stop).await }
     };
     election::lead(client.clone(), candidate, shutdown, work).await?;
     ended
@@ -90,12 +98,10 @@ fn identity() -> String {
 async fn control(
     config: &Config,
     root_ca: Option<String>,
-    client: Client,
-    clients: ClientSource,
+    runner: Runner,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let informers = Informers::new(client);
-    let runner = Runner::new(informers.clone(), clients);
+    let informers = runner.informers().clone();
     let kinds = kinds::Kinds::new(informers.clone());
     let mut all = Controllers { config, runner, shutdown: shutdown.clone(), running: JoinSet::new() };
     let informers = &informers;

@@ -6,13 +6,15 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use client::ClientSource;
+use client::{ClientSource, Metrics};
 use component::flags::{self, Component};
-use component::serve::{bind_health, serve_health};
+use component::monitoring::gate::Gate;
+use component::monitoring::{self, Monitoring};
 use controller_manager::service_account_clients::service_account_clients;
 use controller_manager::{Config, run};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, config::AuthInfo};
+use prometheus_client::registry::Registry;
 
 const USER_AGENT: &str = "kube-controller-manager";
 
@@ -33,24 +35,29 @@ async fn main() -> anyhow::Result<()> {
     component::logging::init(&config.logs);
     component::install_crypto_provider();
     let shutdown = component::shutdown::on_signal()?;
-    let client = client::connect(&kubeconfig, USER_AGENT).await?;
+    let mut registry = Registry::default();
+    component::process::register(&mut registry);
+    let metrics = Metrics::new(&mut registry);
+    let client = client::connect_counted(&kubeconfig, USER_AGENT, &metrics).await?;
     let clients = match config.use_service_account_credentials {
-        true => service_account_clients(client.clone(), without_credentials(&kubeconfig).await?),
+        true => service_account_clients(client.clone(), without_credentials(&kubeconfig, &metrics).await?),
         false => ClientSource::shared(client.clone()),
     };
-    let listener = bind_health((config.bind_address, config.secure_port).into()).await?;
+    let listener = monitoring::bind((config.bind_address, config.secure_port).into()).await?;
     // It stands for election from here on; one that waits for another to end is ready too.
     component::notify::ready();
-    let serving = serve_health(listener, shutdown.clone());
+    let gate = Gate::new(client.clone());
+    let monitoring = Monitoring { registry, gate, client_authority: config.client_ca_file.clone() };
+    let serving = monitoring.serve(listener, shutdown.clone());
     // Whichever ends first ends the process: one without the other is of no use.
-    tokio::try_join!(serving, run(config, client, clients, shutdown.clone())).map(drop)
+    tokio::try_join!(serving, run(config, client, clients, metrics, shutdown.clone())).map(drop)
 }
 
 /// A client of the same API server that shows neither certificate nor token.
-async fn without_credentials(kubeconfig: &Path) -> anyhow::Result<Client> {
+async fn without_credentials(kubeconfig: &Path, metrics: &Metrics) -> anyhow::Result<Client> {
     let kubeconfig = Kubeconfig::read_from(kubeconfig)?;
     let mut bare = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     bare.auth_info = AuthInfo::default();
     bare.default_retry = false;
-    Ok(Client::try_from(bare)?)
+    Ok(metrics.client(bare)?)
 }

@@ -86,7 +86,7 @@ pub async fn run(
     let informers = Informers::new(client.clone());
     let observed = Observed::new(&informers);
     let namespaces: Cache<Namespace> = informers.of();
-    let runner = Runner::new(informers, ClientSource::shared(client));
+    let runner = Runner::new(informers, ClientSource::shared(client), client::Metrics::default());
     let zone = Zone::new(&config.domain, config.cluster_ip, vec![config.service_cidr, config.cluster_cidr]);
     let zone = Arc::new(RwLock::new(zone));
     let all = async {

@@ -15,18 +15,26 @@ pub mod resources;
 pub mod schedule;
 pub mod snapshot;
 
-use client::Term;
 use client::election::{self, Candidate};
+use client::{Metrics, Term};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use configuration::Configuration;
 
+/// The Lease that is stood for.
+const LEASE: &str = "kube-scheduler";
+
 /// Schedules until `shutdown`, when there is an election as long as this process leads.
 ///
 /// # Errors
 /// Leadership was lost: the process should end and start anew.
-pub async fn run(config: Configuration, client: Client, shutdown: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(
+    config: Configuration,
+    client: Client,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
     let name = config.scheduler_name().to_owned();
     if !config.leader_election.leader_elect {
         cycle::run(client, &name, shutdown).await;
@@ -34,7 +42,7 @@ pub async fn run(config: Configuration, client: Client, shutdown: CancellationTo
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let identity = format!("{}_{:016x}", host.trim(), fastrand::u64(..));
-    let candidate = Candidate::new("kube-scheduler", &identity);
+    let candidate = Candidate { leads: metrics.leads(LEASE), ..Candidate::new(LEASE, &identity) };
     let work = |stop, term: Term| {
         let client = term.fenced(client.clone());
         async move { cycle::run(client, &name, stop).await }

@@ -9,7 +9,9 @@ use anyhow::Context;
 use clap::Parser;
 use component::flags::{self, Component};
 use component::logging::LogFlags;
-use component::serve::{bind_health, serve_health};
+use component::monitoring::gate::Gate;
+use component::monitoring::{self, Monitoring};
+use prometheus_client::registry::Registry;
 use scheduler::configuration::Configuration;
 
 /// Gives each pod a node.
@@ -25,11 +27,14 @@ struct Flags {
     /// Whether to stand for election before scheduling.
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     leader_elect: Option<bool>,
-    /// Where health is served.
+    /// Where health and metrics are served.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0")]
     bind_address: IpAddr,
     #[arg(long, value_name = "PORT", default_value_t = 10259)]
     secure_port: u16,
+    /// The authority that the certificates of those who read metrics are of; without it only their tokens count.
+    #[arg(long, value_name = "FILE")]
+    client_ca_file: Option<PathBuf>,
     #[command(flatten)]
     logs: LogFlags,
 }
@@ -48,11 +53,17 @@ async fn main() -> anyhow::Result<()> {
     }
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| config.client_connection.kubeconfig.clone().into());
     let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
-    let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
+    let mut registry = Registry::default();
+    component::process::register(&mut registry);
+    let metrics = client::Metrics::new(&mut registry);
+    let client = client::connect_counted(&kubeconfig, &user_agent, &metrics).await;
+    let client = client.context("no API server without --kubeconfig")?;
     let shutdown = component::shutdown::on_signal()?;
-    let listener = bind_health((flags.bind_address, flags.secure_port).into()).await?;
+    let listener = monitoring::bind((flags.bind_address, flags.secure_port).into()).await?;
     // It stands for election from here on; one that waits for another to end is ready too.
     component::notify::ready();
-    let health = serve_health(listener, shutdown.clone());
-    tokio::try_join!(health, scheduler::run(config, client, shutdown.clone())).map(drop)
+    let gate = Gate::new(client.clone());
+    let monitoring = Monitoring { registry, gate, client_authority: flags.client_ca_file };
+    let serving = monitoring.serve(listener, shutdown.clone());
+    tokio::try_join!(serving, scheduler::run(config, client, metrics, shutdown.clone())).map(drop)
 }

@@ -131,12 +131,16 @@ fn controllers_arguments(layout: &Layout, settings: &Settings) -> Vec<OsString> 
         option("cluster-cidr", settings.cluster_cidr),
         option("service-cluster-ip-range", settings.service_cidr),
         path_option("root-ca-file", layout.pki().join("ca.crt")),
+        path_option("client-ca-file", layout.pki().join("ca.crt")),
         path_option("local-path-directory", layout.volumes()),
     ]
 }
 
 fn scheduler_arguments(layout: &Layout) -> Vec<OsString> {
-    vec![path_option("kubeconfig", layout.kubeconfig("scheduler"))]
+    vec![
+        path_option("kubeconfig", layout.kubeconfig("scheduler")),
+        path_option("client-ca-file", layout.pki().join("ca.crt")),
+    ]
 }
 
 /// The kubelet's flags; writes the configuration file that they name.

@@ -34,7 +34,7 @@ async fn cluster(shutdown: &CancellationToken) -> Client {
     let accounts = ClientSource::new(move |name| client(&accounts, UserInfo::service_account("kube-system", name)));
     let reader = client(&server, UserInfo::new("system:kube-controller-manager", &[]));
     let config = controller_manager::Config::in_process(None);
-    tokio::spawn(controller_manager::run(config, reader, accounts, shutdown.clone()));
+    tokio::spawn(controller_manager::run(config, reader, accounts, client::Metrics::default(), shutdown.clone()));
     client(&server, UserInfo::new("admin", &["system:masters"]))
 }
 

@@ -10,13 +10,14 @@ use std::ffi::OsString;
 
 use anyhow::Context;
 use apiserver::{attributes::UserInfo, flags::Flags as ApiServerFlags, service::ApiServer};
-use client::ClientSource;
-use component::serve::{bind_health, serve_health};
+use client::{ClientSource, Metrics};
+use component::monitoring::{self, Monitoring, gate::Gate};
 use http::{HeaderValue, Request, header::USER_AGENT};
 use kube::client::Body;
+use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 
 use crate::{layout::Layout, parts, settings::Settings};
 
@@ -63,35 +64,38 @@ async fn start_components(
     server: &ApiServer,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
-    let mount = Mount(server.clone());
+    let mount = Mount { server: server.clone(), metrics: Metrics::default() };
     let mut start = |name, work: futures::future::BoxFuture<'static, anyhow::Result<()>>| {
         running.spawn(named(name, work));
     };
 
     let authority = layout.pki().join("ca.crt");
-    let mut controllers = controller_manager::Config::in_process(Some(authority));
+    let mut controllers = controller_manager::Config::in_process(Some(authority.clone()));
     controllers.local_path_directory = layout.volumes().display().to_string();
     controllers.cluster_cidr = vec![settings.cluster_cidr.into()];
     controllers.service_cluster_ip_range = vec![settings.service_cidr.into()];
-    let client = mount.client(UserInfo::new("system:kube-controller-manager", &[]), "kube-controller-manager");
-    let accounts = mount.clone();
+    let (registry, metrics) = numbers();
+    let counted = mount.counted(&metrics);
+    let client = counted.client(UserInfo::new("system:kube-controller-manager", &[]), "kube-controller-manager");
+    let monitoring =
+        Monitoring { registry, gate: Gate::new(client.clone()), client_authority: Some(authority.clone()) };
     let accounts = ClientSource::new(move |name| {
-        accounts.client(UserInfo::service_account("kube-system", name), "kube-controller-manager")
+        counted.client(UserInfo::service_account("kube-system", name), "kube-controller-manager")
     });
-    start("controllers", Box::pin(controller_manager::run(controllers, client, accounts, shutdown.clone())));
-    start(
-        "controllers' health",
-        Box::pin(serve_health(bind_health(([0, 0, 0, 0], 10257).into()).await?, shutdown.clone())),
-    );
+    let work = controller_manager::run(controllers, client, accounts, metrics, shutdown.clone());
+    start("controllers", Box::pin(work));
+    let listener = monitoring::bind(([0, 0, 0, 0], 10257).into()).await?;
+    start("controllers' health", Box::pin(monitoring.serve(listener, shutdown.clone())));
 
     let mut configuration = scheduler::configuration::Configuration::default();
     configuration.leader_election.leader_elect = false;
-    let client = mount.client(UserInfo::new("system:kube-scheduler", &[]), "kube-scheduler");
-    start("scheduler", Box::pin(scheduler::run(configuration, client, shutdown.clone())));
-    start(
-        "scheduler's health",
-        Box::pin(serve_health(bind_health(([0, 0, 0, 0], 10259).into()).await?, shutdown.clone())),
-    );
+    let (registry, metrics) = numbers();
+    let user = UserInfo::new("system:kube-scheduler", &[]);
+    let client = mount.counted(&metrics).client(user, "kube-scheduler");
+    let monitoring = Monitoring { registry, gate: Gate::new(client.clone()), client_authority: Some(authority) };
+    start("scheduler", Box::pin(scheduler::run(configuration, client, metrics, shutdown.clone())));
+    let listener = monitoring::bind(([0, 0, 0, 0], 10259).into()).await?;
+    start("scheduler's health", Box::pin(monitoring.serve(listener, shutdown.clone())));
 
     let mut config = kubelet::Config::new(&settings.node_name);
     config.read_file(&parts::write_kubelet_configuration(layout, settings)?)?;
@@ -124,16 +128,32 @@ async fn named(name: &'static str, work: impl Future<Output = anyhow::Result<()>
 
 /// Makes clients of the API server in this process.
 #[derive(Clone)]
-struct Mount(ApiServer);
+struct Mount {
+    server: ApiServer,
+    metrics: Metrics,
+}
+
+/// What a component counts, and who shows it.
+fn numbers() -> (Registry, Metrics) {
+    let mut registry = Registry::default();
+    component::process::register(&mut registry);
+    let metrics = Metrics::new(&mut registry);
+    (registry, metrics)
+}
 
 impl Mount {
+    /// The clients that it makes then count in `metrics`.
+    fn counted(&self, metrics: &Metrics) -> Mount {
+        Mount { server: self.server.clone(), metrics: metrics.clone() }
+    }
+
     fn client(&self, user: UserInfo, component: &str) -> kube::Client {
         let agent = HeaderValue::try_from(format!("{component}/{}", component::version::GIT_VERSION));
         let agent = agent.expect("names and versions are plain text");
-        let service = self.0.service_as(user).map_request(move |mut request: Request<Body>| {
+        let service = self.server.service_as(user).map_request(move |mut request: Request<Body>| {
             request.headers_mut().insert(USER_AGENT, agent.clone());
             request
         });
-        kube::Client::new(service, "default")
+        kube::Client::new(self.metrics.count_requests("in-process").layer(service), "default")
     }
 }

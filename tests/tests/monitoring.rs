@@ -1,0 +1,226 @@
+//! What the components other than the API server show of themselves on their ports, and to whom.
+//!
+//! Upstream: test/integration/serving/serving_test.go, test/e2e/instrumentation
+//! Left out: the API server's own /metrics (apiserver.rs).
+
+#![allow(clippy::unwrap_used, reason = "all of this is a test")]
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+
+use apiserver::{attributes::UserInfo, flags::Flags, service::ApiServer};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use clap::Parser;
+use client::{ClientSource, Metrics};
+use component::monitoring::{self, Monitoring, gate::Gate};
+use component::pki::{ClusterPki, Identity, ServerNames};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use kube::{
+    Api, Client,
+    api::PostParams,
+    client::Body,
+    runtime::{WatchStreamExt, watcher},
+};
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An API server that knows certificates and tokens.
+struct Cluster {
+    server: ApiServer,
+    pki: ClusterPki,
+    _folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    async fn start() -> Cluster {
+        component::install_crypto_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let pki = ClusterPki::at(folder.path());
+        let names = ServerNames::of_api_server([10, 96, 0, 1].into(), "cluster.local", &ServerNames::default());
+        pki.ensure_control_plane(&names, Timestamp::now()).unwrap();
+        let file = |option: &str, name: &str| format!("--{option}={}", pki.path(name).display());
+        let flags = Flags::parse_from([
+            "skiff-apiserver".to_owned(),
+            "--store=memory".to_owned(),
+            "--bind-address=127.0.0.1".to_owned(),
+            "--secure-port=0".to_owned(),
+            file("service-account-key-file", "sa.pub"),
+            file("service-account-signing-key-file", "sa.key"),
+        ]);
+        let server = flags.open(&CancellationToken::new()).await.unwrap().server;
+        Cluster { server, pki, _folder: folder }
+    }
+
+    fn client(&self, user: UserInfo) -> Client {
+        Client::new(self.server.service_as(user), "default")
+    }
+
+    fn admin(&self) -> Client {
+        self.client(UserInfo::new("admin", &["system:masters"]))
+    }
+
+    /// A client whose requests `metrics` counts.
+    fn counted(&self, user: UserInfo, metrics: &Metrics) -> Client {
+        let service = metrics.count_requests("10.0.0.1:6443").layer(self.server.service_as(user));
+        Client::new(service, "default")
+    }
+
+    async fn make(&self, path: &str, body: Value) -> Value {
+        let request = http::Request::post(path).header("content-type", "application/json");
+        let request = request.body(body.to_string().into_bytes()).unwrap();
+        self.admin().request(request).await.unwrap()
+    }
+
+    /// A token of the service account `name`, which is made for it.
+    async fn token(&self, name: &str) -> String {
+        let accounts = "/api/v1/namespaces/default/serviceaccounts";
+        self.make(accounts, json!({"metadata": {"name": name}})).await;
+        let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
+        let answer = self.make(&format!("{accounts}/{name}/token"), request).await;
+        answer["status"]["token"].as_str().unwrap().to_owned()
+    }
+
+    /// What shows `user` with a certificate.
+    fn certificate(&self, user: &str, groups: &[&str]) -> Value {
+        let issued = self.pki.issue_client(&Identity::new(user, groups), Timestamp::now()).unwrap();
+        json!({
+            "client-certificate-data": BASE64_STANDARD.encode(issued.certificate_pem),
+            "client-key-data": BASE64_STANDARD.encode(issued.key_pem),
+        })
+    }
+
+    /// Starts the controllers as a process does, and says where they show themselves.
+    async fn controllers(&self) -> SocketAddr {
+        let mut registry = Registry::default();
+        component::process::register(&mut registry);
+        let metrics = Metrics::new(&mut registry);
+        let client = self.counted(UserInfo::new("system:kube-controller-manager", &[]), &metrics);
+        let address = self.monitor(registry, client.clone()).await;
+        let (server, numbers) = (self.server.clone(), metrics.clone());
+        let accounts = ClientSource::new(move |name| {
+            let service = server.service_as(UserInfo::service_account("kube-system", name));
+            Client::new(numbers.count_requests("10.0.0.1:6443").layer(service), "default")
+        });
+        let config = controller_manager::Config {
+            leader_elect: true,
+            ..controller_manager::Config::in_process(Some(self.pki.path("ca.crt")))
+        };
+        tokio::spawn(controller_manager::run(config, client, accounts, metrics, CancellationToken::new()));
+        address
+    }
+
+    async fn monitor(&self, registry: Registry, client: Client) -> SocketAddr {
+        let listener = monitoring::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let monitoring =
+            Monitoring { registry, gate: Gate::new(client), client_authority: Some(self.pki.path("ca.crt")) };
+        tokio::spawn(monitoring.serve(listener, CancellationToken::new()));
+        address
+    }
+}
+
+/// Asks over HTTPS with these credentials.
+async fn get(address: SocketAddr, credentials: Value, path: &str) -> (u16, String) {
+    let mut config = kube::Config::new(format!("https://{address}").parse().unwrap());
+    config.accept_invalid_certs = true;
+    config.auth_info = serde_json::from_value(credentials).unwrap();
+    let client = Client::try_from(config).unwrap();
+    let answer = client.send(http::Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    let code = answer.status().as_u16();
+    (code, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
+}
+
+/// The names of metrics and their types, as the text says them.
+fn names(text: &str) -> BTreeSet<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect()
+}
+
+fn golden(text: &'static str) -> BTreeSet<&'static str> {
+    text.lines().collect()
+}
+
+fn value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("{series} is not in\n{text}")).parse().unwrap()
+}
+
+#[tokio::test]
+async fn metrics_are_for_those_who_may_get_them_and_health_is_for_all() {
+    let cluster = Cluster::start().await;
+    for user in ["system:kube-controller-manager", "system:kube-scheduler"] {
+        let mut registry = Registry::default();
+        component::process::register(&mut registry);
+        let address = cluster.monitor(registry, cluster.client(UserInfo::new(user, &[]))).await;
+        let refused = |user: &str| {
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden",
+                "message": format!("forbidden: User \"{user}\" cannot get path \"/metrics\""), "details": {}, "code": 403})
+        };
+        for path in ["/healthz", "/livez", "/readyz"] {
+            assert_eq!(get(address, json!({}), path).await, (200, "ok".into()));
+        }
+        let (code, text) = get(address, json!({}), "/metrics").await;
+        assert_eq!((code, serde_json::from_str::<Value>(&text).unwrap()), (403, refused("system:anonymous")));
+        let (code, text) = get(address, json!({"token": "stolen"}), "/metrics").await;
+        let unknown = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "Unauthorized", "reason": "Unauthorized", "code": 401});
+        assert_eq!((code, serde_json::from_str::<Value>(&text).unwrap()), (401, unknown));
+        let (code, text) = get(address, cluster.certificate("eve", &["dev"]), "/metrics").await;
+        assert_eq!((code, serde_json::from_str::<Value>(&text).unwrap()), (403, refused("eve")));
+        assert_eq!(get(address, cluster.certificate("eve", &["dev"]), "/debug").await.0, 403);
+        let (code, text) = get(address, cluster.certificate("ann", &["system:monitoring"]), "/metrics").await;
+        assert!(code == 200 && text.contains("\nprocess_resident_memory_bytes "), "{code} {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_service_account_reads_metrics_once_it_has_the_right() {
+    let cluster = Cluster::start().await;
+    let client = cluster.client(UserInfo::new("system:kube-scheduler", &[]));
+    let address = cluster.monitor(Registry::default(), client.clone()).await;
+    let credentials = json!({"token": cluster.token("prometheus").await});
+    let (code, text) = get(address, credentials.clone(), "/metrics").await;
+    let told = "forbidden: User \\\"system:serviceaccount:default:prometheus\\\" cannot get path \\\"/metrics\\\"";
+    assert!(code == 403 && text.contains(told), "{code} {text}");
+    let rules = json!([{"nonResourceURLs": ["/metrics"], "verbs": ["get"]}]);
+    let roles = "/apis/rbac.authorization.k8s.io/v1";
+    cluster.make(&format!("{roles}/clusterroles"), json!({"metadata": {"name": "reader"}, "rules": rules})).await;
+    let binding = json!({
+        "metadata": {"name": "reader"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"},
+        "subjects": [{"kind": "ServiceAccount", "name": "prometheus", "namespace": "default"}],
+    });
+    cluster.make(&format!("{roles}/clusterrolebindings"), binding).await;
+    // Another gate: the first remembers its no for a while.
+    let address = cluster.monitor(Registry::default(), client).await;
+    assert_eq!(get(address, credentials, "/metrics").await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn controllers_count_what_they_do() {
+    let cluster = Cluster::start().await;
+    let address = cluster.controllers().await;
+    let pod = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": pod});
+    let deployment: Deployment = serde_json::from_value(json!({"metadata": {"name": "web"}, "spec": spec})).unwrap();
+    let deployments: Api<Deployment> = Api::default_namespaced(cluster.admin());
+    deployments.create(&PostParams::default(), &deployment).await.unwrap();
+    let replica_sets: Api<ReplicaSet> = Api::default_namespaced(cluster.admin());
+    let mut seen = Box::pin(watcher(replica_sets, watcher::Config::default()).applied_objects());
+    tokio::time::timeout(PATIENCE, futures::StreamExt::next(&mut seen)).await.expect("a ReplicaSet").unwrap().unwrap();
+
+    let (code, text) = get(address, cluster.certificate("ann", &["system:monitoring"]), "/metrics").await;
+    assert_eq!(code, 200);
+    assert_eq!(names(&text), golden(include_str!("monitoring/controller-manager.txt")));
+    assert!(value(&text, r#"workqueue_adds_total{name="deployment"}"#) >= 1.0);
+    assert!(value(&text, r#"workqueue_queue_duration_seconds_count{name="deployment"}"#) >= 1.0);
+    assert!(value(&text, r#"workqueue_depth{name="deployment"}"#) <= 1.0);
+    assert_eq!(value(&text, r#"leader_election_master_status{name="kube-controller-manager"}"#), 1.0);
+    assert!(value(&text, r#"rest_client_requests_total{code="201",method="POST",host="10.0.0.1:6443"}"#) >= 1.0);
+    assert!(value(&text, r#"rest_client_request_duration_seconds_count{verb="GET",host="10.0.0.1:6443"}"#) >= 1.0);
+}
