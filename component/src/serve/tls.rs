@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
+use super::gather::Gathered;
 use crate::pki::{self, Leaf, Usage};
 
 /// A peer that has not finished its handshake, or the headers of its request, by now is not coming.
@@ -119,7 +120,7 @@ pub async fn serve(
             Ok((stream, address)) => {
                 let address = PeerAddress(address);
                 let connection = connection(stream, address, acceptor.clone(), router.clone(), shutdown.clone());
-                connections.spawn(connection);
+                connections.spawn(Gathered::new(Box::pin(connection)));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others will be closed, so try again in a moment.
