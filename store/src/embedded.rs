@@ -46,7 +46,7 @@ pub use disk::{Operation, Tap, Verdict};
 use crate::{Range, Revision, Snapshot, Store, StoreError, Txn, Watch, follow::follow, history::History};
 use clock::Clock;
 use disk::Disk;
-use queue::{Queue, Request};
+use queue::{Pushed, Queue, Request};
 use sequencer::Sequencer;
 
 const LOCK: &str = "lock";
@@ -122,8 +122,14 @@ impl Embedded {
         request: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Request,
     ) -> Result<T, StoreError> {
         let (answer, asked) = oneshot::channel();
-        if !self.queue.push(request(answer)) {
-            return Err(StoreError::Unavailable("the store was closed".into()));
+        match self.queue.push(request(answer)) {
+            Pushed::Closed => return Err(StoreError::Unavailable("the store was closed".into())),
+            // A sync costs the same for one as for many: whoever is about to write comes along.
+            Pushed::First(first) => {
+                tokio::task::yield_now().await;
+                drop(first);
+            }
+            Pushed::BehindOthers => {}
         }
         asked.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store stopped before it answered".into())))
     }

@@ -42,22 +42,39 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     requests: VecDeque<Request>,
+    /// Whether the sequencer may take them: not while who came first still waits for others to come.
+    ready: bool,
     closed: bool,
 }
 
+/// Held by who put the first request into an empty queue. Until it is dropped the sequencer lets more come.
+#[must_use]
+pub(super) struct First<'a>(&'a Queue);
+
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        self.0.state().ready = true;
+        self.0.filled.notify_one();
+    }
+}
+
+/// What became of a request that was pushed.
+pub(super) enum Pushed<'a> {
+    First(First<'a>),
+    BehindOthers,
+    /// The queue is closed: it will not be served.
+    Closed,
+}
+
 impl Queue {
-    /// Whether the request will be served: not after [`Queue::close`].
-    pub(super) fn push(&self, request: Request) -> bool {
+    /// Puts a request behind the others.
+    pub(super) fn push(&self, request: Request) -> Pushed<'_> {
         let mut state = self.state();
         if state.closed {
-            return false;
+            return Pushed::Closed;
         }
         state.requests.push_back(request);
-        // Waking costs a system call, and who found requests comes back without being woken.
-        if state.requests.len() == 1 {
-            self.filled.notify_one();
-        }
-        true
+        if state.requests.len() == 1 { Pushed::First(First(self)) } else { Pushed::BehindOthers }
     }
 
     /// No more requests; those that are there are still served.
@@ -70,7 +87,7 @@ impl Queue {
     /// all was taken.
     pub(super) fn take(&self, wait: Option<Duration>) -> Option<Vec<Request>> {
         let state = self.state();
-        let idle = |state: &mut State| state.requests.is_empty() && !state.closed;
+        let idle = |state: &mut State| !state.closed && (state.requests.is_empty() || !state.ready);
         let mut state = match wait {
             None => self.filled.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner),
             Some(wait) => self.filled.wait_timeout_while(state, wait, idle).unwrap_or_else(PoisonError::into_inner).0,
@@ -78,12 +95,16 @@ impl Queue {
         if state.requests.is_empty() && state.closed {
             return None;
         }
+        if !state.ready && !state.closed {
+            return Some(Vec::new());
+        }
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while bytes < BATCH_BYTES && batch.len() < BATCH_REQUESTS {
             let Some(request) = state.requests.pop_front() else { break };
             bytes += size(&request);
             batch.push(request);
         }
+        state.ready = !state.requests.is_empty();
         Some(batch)
     }
 

@@ -331,7 +331,7 @@ impl Sequencer {
             let _stop = StopOnPanic;
             let result = checkpoint::write(&disk, header, &history, &closing, now_ms);
             // After the queue was closed nobody needs to know: opening finds it.
-            queue.push(Request::Checkpointed(result));
+            drop(queue.push(Request::Checkpointed(result)));
         }));
     }
 
