@@ -10,6 +10,7 @@
 //! so that what is reported does not depend on which mistake stands first.
 
 pub(crate) mod scanner;
+mod settled;
 mod typed;
 
 use serde_json::Value;
@@ -122,29 +123,42 @@ pub fn protobuf(body: &[u8], target: &Target<'_>, strictness: Strictness) -> Res
     })?;
     object.insert("apiVersion".into(), version.into());
     object.insert("kind".into(), kind.into());
-    value(&Value::Object(object), target, strictness)
+    value(Value::Object(object), target, strictness)
 }
 
 /// Checks a value that is already parsed: the result of a patch, say.
 ///
 /// # Errors
 /// As [`json`].
-pub fn value(value: &Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Status> {
-    let text = serde_json::to_vec(value).expect("a JSON value can be written");
+pub fn value(mut value: Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, Status> {
+    if let Some(value) = take_settled(&mut value, target) {
+        return Ok(Decoded { value, warnings: Vec::new() });
+    }
+    let text = serde_json::to_vec(&value).expect("a JSON value can be written");
     json(&text, target, strictness)
 }
 
-/// As [`value`], for what a patch made of an object.
+/// As [`value`], for what a patch made of an object. When there is something to say about it, it is still there.
 ///
 /// # Errors
 /// What is wrong with the result, without the name of its kind in front.
-pub fn patched(value: &Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, String> {
+pub fn patched(value: &mut Value, target: &Target<'_>, strictness: Strictness) -> Result<Decoded, String> {
+    if let Some(value) = take_settled(value, target) {
+        return Ok(Decoded { value, warnings: Vec::new() });
+    }
     let text = value.to_string();
     let pass = typed::decode(&text, target.type_id, strictness != Strictness::Ignore)?;
     finish(pass, target, strictness).map_err(|refusal| match refusal {
         Refusal::OfKind(status) => status.message,
         Refusal::OfContent(error) => error,
     })
+}
+
+/// Takes the value when it is an object of the kind in normal form, about which there is nothing to say.
+fn take_settled(value: &mut Value, target: &Target<'_>) -> Option<Value> {
+    let is_of_kind =
+        value.kind() == target.kind && group_version(value.api_version()) == (target.group, target.version);
+    (is_of_kind && settled::is_settled(value, target.type_id)).then(|| std::mem::take(value))
 }
 
 /// Any JSON, as it is: a patch. Numbers keep their kind, and nulls stay.

@@ -96,7 +96,7 @@ impl Request {
             return Err(Status::bad_request(format!("no kind {kind} is registered for version {api_version}")));
         }
         let target = delete_options_of(api_version.as_str().unwrap_or_default())?;
-        Ok(Some(decode::value(&options, &target, Strictness::Ignore)?.value))
+        Ok(Some(decode::value(options, &target, Strictness::Ignore)?.value))
     }
 }
 
@@ -192,7 +192,7 @@ pub fn typed(
     let decoded = match body.media_type() {
         "" | "application/json" => decode::json(&body.bytes, target, strictness)?,
         PROTOBUF => decode::protobuf(&body.bytes, target, strictness)?,
-        "application/yaml" => decode::value(&yaml(&body.bytes)?, target, strictness)?,
+        "application/yaml" => decode::value(yaml(&body.bytes)?, target, strictness)?,
         _ => return Err(Status::unsupported_media_type(&MEDIA_TYPES)),
     };
     warnings.extend(decoded.warnings);

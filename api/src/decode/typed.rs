@@ -413,13 +413,13 @@ fn go_type(shape: Shape) -> String {
 }
 
 /// Quantities are stored in canonical form; most arrive in it.
-fn canonical_quantity(text: &str) -> Result<String, String> {
+pub(super) fn canonical_quantity(text: &str) -> Result<String, String> {
     let quantity = Quantity::parse(text).map_err(|error| error.to_string())?;
     Ok(quantity.to_string())
 }
 
 /// Standard base64 with padding; line breaks inside are dropped, as Go does.
-fn canonical_base64(text: &str) -> Result<String, String> {
+pub(super) fn canonical_base64(text: &str) -> Result<String, String> {
     let corrupt = |at: usize| format!("illegal base64 data at input byte {at}");
     if text.contains(['\n', '\r']) {
         return canonical_base64(&text.replace(['\n', '\r'], ""));
@@ -434,7 +434,7 @@ fn canonical_base64(text: &str) -> Result<String, String> {
 }
 
 /// Whether the text has the exact form of a Time in UTC with a day that every month has; other forms are parsed.
-fn is_canonical_time(text: &[u8]) -> bool {
+pub(super) fn is_canonical_time(text: &[u8]) -> bool {
     let form = b"0000-00-00T00:00:00Z";
     let two = |at: usize| (text[at] - b'0') * 10 + text[at + 1] - b'0';
     text.len() == form.len()

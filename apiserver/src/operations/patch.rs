@@ -132,12 +132,12 @@ impl Patch {
     /// 422 when it does not fit its type, or, when that is asked for, when it has fields that its type has not.
     pub fn check(
         &self,
-        patched: Value,
+        mut patched: Value,
         target: &Target<'_>,
         strictness: Strictness,
         complaints: &[String],
     ) -> Result<(Value, Vec<String>), Status> {
-        let refused = |error: String| {
+        let refused = |patched: &Value, error: String| {
             let shown = match self {
                 Patch::Strategic(patch) => patch::restore::shown(&Value::Object(patch.clone())),
                 _ => patched.to_string(),
@@ -148,14 +148,15 @@ impl Patch {
         if let Patch::Strategic(_) = self
             && let Some(complaint) = patch::restore::complaint(&patched, target.type_id)
         {
-            return Err(refused(complaint));
+            return Err(refused(&patched, complaint));
         }
         let lenient = if strictness == Strictness::Strict { Strictness::Warn } else { strictness };
-        let decoded = decode::patched(&patched, target, lenient).map_err(&refused)?;
+        let decoded = decode::patched(&mut patched, target, lenient).map_err(|error| refused(&patched, error))?;
         let found = [complaints, &decoded.warnings].concat();
         match strictness {
             Strictness::Strict if !found.is_empty() => {
-                Err(refused(format!("strict decoding error: {}", found.join(", "))))
+                let shown = if patched.is_null() { &decoded.value } else { &patched };
+                Err(refused(shown, format!("strict decoding error: {}", found.join(", "))))
             }
             Strictness::Ignore => Ok((decoded.value, Vec::new())),
             _ => Ok((decoded.value, found)),
