@@ -6,7 +6,7 @@
 //!   (metadata rules, generateName, managed fields, generation).
 //!
 //! A write passes, in order: `defaults` on what the client sent → `prepare_for_create` or `prepare_for_update` →
-//! mutating admission → `defaults` again → `validate` or `validate_update` → validating admission → the store.
+//! mutating admission, which leaves nothing to default → `validate` or `validate_update` → validating admission → the store.
 //! No hook reads a clock, draws randomness or does I/O; what must be allocated (a cluster IP, a node port) is taken
 //! between admission and validation by the row's allocator.
 

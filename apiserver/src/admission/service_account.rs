@@ -3,6 +3,8 @@
 //! Upstream: plugin/pkg/admission/serviceaccount/admission.go
 //! Left out: the annotation kubernetes.io/enforce-mountable-secrets, which upstream has deprecated.
 
+use std::sync::LazyLock;
+
 use api::status::Status;
 use serde_json::{Value, json};
 
@@ -126,16 +128,22 @@ fn mount_token(pod: &mut Value) {
 }
 
 fn push(object: &mut Value, field: &str, element: Value) {
-    match object[field].as_array_mut() {
-        Some(list) => list.push(element),
-        None => object[field] = json!([element]),
+    match &mut object[field] {
+        Value::Array(list) => list.push(element),
+        absent => *absent = vec![element].into(),
     }
 }
 
 /// A token, the cluster's CA and the pod's namespace.
 fn token_volume(name: &str) -> Value {
+    static VOLUME: LazyLock<Value> = LazyLock::new(nameless_token_volume);
+    let mut volume = VOLUME.clone();
+    volume["name"] = name.into();
+    volume
+}
+
+fn nameless_token_volume() -> Value {
     json!({
-        "name": name,
         "projected": {
             "defaultMode": 0o644,
             "sources": [

@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use api::status::Status;
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use store::{Compare, Op, Revision, StoreError, Txn};
 
 use super::call::Call;
@@ -145,18 +146,30 @@ async fn transact(call: &Call<'_>, txn: Txn) -> Result<Revision, StoreError> {
 }
 
 /// Who wrote, when, with what, and what made them: kept for as long as the version lives.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Provenance<'a> {
+    time: String,
+    verb: &'a str,
+    user: &'a str,
+    user_agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<u64>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    subresource: &'a str,
+}
+
 fn provenance(call: &Call<'_>) -> Bytes {
-    let mut record = json!({
-        "time": api::time::to_micros(call.now()), "verb": call.info().verb, "user": call.user().name,
-        "userAgent": call.user_agent(),
-    });
-    if let Some(cause) = call.cause() {
-        record["cause"] = cause.into();
-    }
-    if !call.info().subresource.is_empty() {
-        record["subresource"] = call.info().subresource.as_str().into();
-    }
-    record.to_string().into()
+    let info = call.info();
+    let record = Provenance {
+        time: api::time::to_micros(call.now()),
+        verb: info.verb,
+        user: &call.user().name,
+        user_agent: call.user_agent(),
+        cause: call.cause(),
+        subresource: &info.subresource,
+    };
+    serde_json::to_vec(&record).expect("texts and numbers can be written").into()
 }
 
 /// What a client is told when the store did not do its part.
