@@ -19,12 +19,15 @@ use hyper_util::{
 use jiff::Timestamp;
 use rustls::{ServerConfig, server::WebPkiClientVerifier};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::gather::Gathered;
+use super::gather::gathered;
 use crate::pki::{self, Leaf, Usage};
 
 /// A peer that has not finished its handshake, or the headers of its request, by now is not coming.
@@ -120,7 +123,7 @@ pub async fn serve(
             Ok((stream, address)) => {
                 let address = PeerAddress(address);
                 let connection = connection(stream, address, acceptor.clone(), router.clone(), shutdown.clone());
-                connections.spawn(Gathered::new(Box::pin(connection)));
+                connections.spawn(connection);
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others will be closed, so try again in a moment.
@@ -155,20 +158,41 @@ async fn connection(
         request.extensions_mut().insert(address);
         request
     });
+    let service = TowerToHyperService::new(service);
+    let ended = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => gathered(stream, |stream| answer(stream, service, shutdown)).await,
+        _ => answer(stream, service, shutdown).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(error, "connection ended");
+    }
+}
+
+/// Answers the requests that come on a stream.
+async fn answer<S, B>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    service: S,
+    shutdown: CancellationToken,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: hyper::service::Service<http::Request<hyper::body::Incoming>, Response = http::Response<B>> + Send,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(250);
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    let ended = tokio::select! {
+    tokio::select! {
         ended = connection.as_mut() => ended,
         () = shutdown.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(error, "connection ended");
     }
 }
 
