@@ -118,3 +118,36 @@ fn size(request: &Request) -> usize {
     let value = |op: &Op| if let Op::Put { value, .. } = op { value.len() } else { 0 };
     txn.ops.iter().map(|op| op.key().len() + value(op)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transact() -> Request {
+        Request::Transact { txn: Txn::default(), answer: oneshot::channel().0 }
+    }
+
+    #[test]
+    fn a_batch_is_taken_when_who_came_first_lets_it_go() {
+        let queue = Queue::default();
+        let Pushed::First(first) = queue.push(transact()) else { panic!("the queue was empty") };
+        assert!(matches!(queue.push(transact()), Pushed::BehindOthers));
+        assert_eq!(queue.take(Some(Duration::ZERO)).unwrap().len(), 0, "more may come");
+        // Also when it never gets that far: its request was cancelled.
+        drop(first);
+        assert_eq!(queue.take(None).unwrap().len(), 2);
+        assert!(matches!(queue.push(transact()), Pushed::First(_)));
+        assert_eq!(queue.take(None).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_closed_queue_gives_what_it_has_and_takes_no_more() {
+        let queue = Queue::default();
+        let first = queue.push(transact());
+        queue.close();
+        assert!(matches!(queue.push(transact()), Pushed::Closed));
+        assert_eq!(queue.take(None).unwrap().len(), 1);
+        assert!(queue.take(None).is_none());
+        drop(first);
+    }
+}
