@@ -61,7 +61,7 @@ pub trait Strategy: Send + Sync {
     /// Fills in what the client left out, as upstream's defaulting does. Must be idempotent.
     fn defaults(&self, _object: &mut Value) {}
 
-    /// Resets what a client may not set on create (status, for most kinds).
+    /// Resets what a client may not set on create (status, for most kinds). Leaves nothing for `defaults` to fill in.
     fn prepare_for_create(&self, _object: &mut Value) {}
 
     /// Writes into a new object who makes it, for the kinds that say so (certificate requests).

@@ -53,6 +53,8 @@ impl Strategy for Jobs {
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({});
         generate_selector(object);
+        // The job's own labels are those of its pods; upstream fills them in when it reads the job back from its store.
+        self.defaults(object);
     }
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
@@ -97,4 +99,24 @@ fn generate_selector(job: &mut Value) {
     }
     let selector = object_or_empty(object_or_empty(spec, "selector"), "matchLabels");
     fill(selector, "batch.kubernetes.io/controller-uid", uid);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_job_carries_the_labels_of_its_pods() {
+        let mut job = json!({
+            "metadata": {"name": "a", "uid": "u"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}},
+        });
+        Jobs.defaults(&mut job);
+        Jobs.prepare_for_create(&mut job);
+        assert_eq!(job["metadata"]["labels"]["job-name"], "a");
+        assert_eq!(job["metadata"]["labels"], job["spec"]["template"]["metadata"]["labels"]);
+        let prepared = job.clone();
+        Jobs.defaults(&mut job);
+        assert_eq!(job, prepared, "nothing is left to default");
+    }
 }
