@@ -6,7 +6,7 @@
 //!   (metadata rules, generateName, managed fields, generation).
 //!
 //! A write passes, in order: `defaults` on what the client sent → `prepare_for_create` or `prepare_for_update` →
-//! mutating admission, which leaves nothing to default → `validate` or `validate_update` → validating admission → the store.
+//! mutating admission → `defaults` again → `validate` or `validate_update` → validating admission → the store.
 //! No hook reads a clock, draws randomness or does I/O; what must be allocated (a cluster IP, a node port) is taken
 //! between admission and validation by the row's allocator.
 
@@ -61,7 +61,7 @@ pub trait Strategy: Send + Sync {
     /// Fills in what the client left out, as upstream's defaulting does. Must be idempotent.
     fn defaults(&self, _object: &mut Value) {}
 
-    /// Resets what a client may not set on create (status, for most kinds). Leaves nothing for `defaults` to fill in.
+    /// Resets what a client may not set on create (status, for most kinds).
     fn prepare_for_create(&self, _object: &mut Value) {}
 
     /// Writes into a new object who makes it, for the kinds that say so (certificate requests).

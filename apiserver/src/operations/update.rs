@@ -13,7 +13,7 @@ use store::Revision;
 
 use super::{
     call::Call,
-    create::{create_object, is_defaulted},
+    create::create_object,
     metadata,
     options::WriteOptions,
     write::{Change, WriteError, write},
@@ -171,8 +171,8 @@ fn prepare(
     prepare(&mut object);
     row.strategy.stamp(&mut object, stored, call.now());
     metadata::bump_generation(row, call.subresource, &mut object, stored);
-    let object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
-    debug_assert!(is_defaulted(row, &object), "admission left something to default in {object}");
+    let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
+    row.strategy.defaults(&mut object);
     Ok(object)
 }
 
