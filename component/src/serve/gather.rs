@@ -49,9 +49,7 @@ impl<S: AsyncWrite + Unpin, F: Future> Future for Gathered<S, F> {
             return Poll::Pending;
         }
         let polled = self.inner.as_mut().poll(context);
-        if polled.is_pending() {
-            self.stream.state().flush(context);
-        }
+        self.stream.state().flush(context);
         polled
     }
 }
