@@ -61,7 +61,9 @@ fn single(value: &Value, kind: Kind, depth: usize) -> bool {
         (Kind::Double, Value::Number(number)) => number.as_i64().is_some_and(|number| number.abs() < WHOLE_FLOAT),
         (Kind::Bytes, Value::String(text)) => canonical_base64(text).is_ok_and(|canonical| canonical == *text),
         (Kind::Quantity, Value::String(text)) => canonical_quantity(text).is_ok_and(|canonical| canonical == *text),
-        (Kind::Time, Value::String(text)) => is_canonical_time(text.as_bytes()),
+        (Kind::Time, Value::String(text)) => {
+            is_canonical_time(text.as_bytes()) || time::canonical_seconds(text).is_some_and(|time| time == *text)
+        }
         (Kind::MicroTime, Value::String(text)) => time::canonical_micros(text).is_some_and(|time| time == *text),
         (Kind::Raw | Kind::FieldsV1 | Kind::Json, value) => is_plain(value, depth),
         _ => false,
@@ -138,7 +140,7 @@ mod tests {
                 Kind::Double => pick(self, &[json!(3), json!(1e3), json!(0.25), json!(WHOLE_FLOAT), json!(-0.0)]),
                 Kind::Bytes => pick(self, &[json!("YQ=="), json!("YQ"), json!("Y\nQ=="), json!("")]),
                 Kind::Quantity => pick(self, &[json!("1"), json!("1000m"), json!(" 1Gi"), json!(2), json!("100m")]),
-                Kind::Time => pick(self, &[json!("2026-01-02T03:04:05Z"), json!("2026-01-02T03:04:05+01:00")]),
+                Kind::Time => pick(self, &[json!("2026-01-31T03:04:05Z"), json!("2026-01-02T03:04:05+01:00")]),
                 Kind::MicroTime => pick(self, &[json!("2026-01-02T03:04:05.000006Z"), json!("2026-01-02T03:04:05Z")]),
                 Kind::IntOrString => pick(self, &[json!(1), json!("http"), json!(i64::MAX)]),
                 Kind::SchemaOrBool => pick(self, &[json!(true), json!({"type": "string"})]),
@@ -176,6 +178,9 @@ mod tests {
             "status": {},
         });
         assert!(is_settled(&object, deployment));
+        let mut on_the_last_day = object.clone();
+        on_the_last_day["metadata"]["creationTimestamp"] = json!("2026-01-31T03:04:05Z");
+        assert!(is_settled(&on_the_last_day, deployment));
         for (pointer, flaw) in [
             ("/spec/replicas", json!("3")),
             ("/spec/replicas", json!(1_i64 << 40)),
@@ -183,6 +188,7 @@ mod tests {
             ("/metadata/labels", json!({})),
             ("/metadata/labels/a", json!(1)),
             ("/metadata/creationTimestamp", json!("2026-01-02T03:04:05+01:00")),
+            ("/metadata/creationTimestamp", json!("2026-02-31T03:04:05Z")),
             ("/spec/template/spec/containers/0", json!({"name": "c", "nam": "c"})),
             ("/spec/template/spec/containers/0/resources/limits/cpu", json!("0.1")),
         ] {
