@@ -21,7 +21,7 @@ use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::serve::{self, Authorize, ClientCertificates, Health};
+use crate::serve::{self, ClientCertificates, Health};
 use gate::Gate;
 
 /// What a component shows beside its health, and to whom.
@@ -51,23 +51,23 @@ impl Monitoring {
         let Monitoring { registry, gate, client_authority } = self;
         let clients = client_authority.map_or(ClientCertificates::NotAsked, ClientCertificates::VerifiedAgainst);
         let tls = serve::server_config(None, "localhost", &clients)?;
-        let router = serve::health_routes(Health::default()).merge(guarded(Arc::new(registry), gate.before_paths()));
+        let router = serve::health_routes(Health::default()).merge(guarded(Arc::new(registry), Arc::new(gate)));
         serve::serve(listener, tls, router, shutdown).await?;
         Ok(())
     }
 }
 
 /// The routes behind the gate; that there is nothing at a path is also not told to everybody.
-fn guarded(registry: Arc<Registry>, authorize: Authorize) -> Router {
+fn guarded(registry: Arc<Registry>, gate: Arc<Gate>) -> Router {
     let unknown = || async { (StatusCode::NOT_FOUND, "404 page not found\n") };
     let read = move || async move { serve::metrics_text(&registry) };
-    Router::new().route("/metrics", get(read)).fallback(unknown).layer(from_fn_with_state(authorize, guard))
+    Router::new().route("/metrics", get(read)).fallback(unknown).layer(from_fn_with_state(gate, guard))
 }
 
-async fn guard(State(authorize): State<Authorize>, request: Request, next: Next) -> Response {
+async fn guard(State(gate): State<Arc<Gate>>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    match authorize(parts).await {
-        Ok(parts) => next.run(Request::from_parts(parts, body)).await,
+    match gate.pass_to_path(&parts).await {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
         Err(refusal) => *refusal,
     }
 }

@@ -22,7 +22,7 @@ use serde_json::json;
 use tracing::warn;
 
 use crate::pki;
-use crate::serve::{Authorize, PeerCertificates};
+use crate::serve::PeerCertificates;
 
 const REMEMBERED_FOR: Duration = Duration::from_secs(10);
 const MOST_REMEMBERED: usize = 1024;
@@ -121,23 +121,18 @@ impl Gate {
         Ok(allowed)
     }
 
-    /// The gate before paths: whoever may not `get` one is told so in the API server's words. As upstream, who shows
-    /// no credentials is `system:anonymous`, who may have rights too.
-    pub fn before_paths(self) -> Authorize {
-        let gate = Arc::new(self);
-        Arc::new(move |parts| {
-            let gate = gate.clone();
-            Box::pin(async move { gate.pass_to_path(parts).await })
-        })
-    }
-
-    async fn pass_to_path(&self, parts: Parts) -> Result<Parts, Box<Response>> {
+    /// Lets a request for a path that is no object's pass. As upstream, who shows no credentials is
+    /// `system:anonymous`, who may have rights too.
+    ///
+    /// # Errors
+    /// The answer to send, in the API server's words.
+    pub async fn pass_to_path(&self, parts: &Parts) -> Result<(), Box<Response>> {
         let refuse = |refusal: Refusal| Box::new(status(refusal.reason()));
-        let user = self.user(&parts).await.map_err(refuse)?.unwrap_or_else(User::anonymous);
+        let user = self.user(parts).await.map_err(refuse)?.unwrap_or_else(User::anonymous);
         let (verb, path) = (parts.method.as_str().to_ascii_lowercase(), parts.uri.path().to_owned());
         let told = format!("forbidden: User \"{}\" cannot {verb} path \"{path}\"", user.name);
         match self.allows(&user, Wish::Path { verb, path }).await.map_err(refuse)? {
-            true => Ok(parts),
+            true => Ok(()),
             false => Err(Box::new(status((StatusCode::FORBIDDEN, "Forbidden", told)))),
         }
     }
