@@ -65,7 +65,7 @@ fn single(value: &Value, kind: Kind, depth: usize) -> bool {
             is_canonical_time(text.as_bytes()) || time::canonical_seconds(text).is_some_and(|time| time == *text)
         }
         (Kind::MicroTime, Value::String(text)) => time::canonical_micros(text).is_some_and(|time| time == *text),
-        (Kind::Raw | Kind::FieldsV1 | Kind::Json, value) => is_plain(value, depth),
+        (Kind::Raw | Kind::FieldsV1 | Kind::Json, value) => !value.is_null() && is_plain(value, depth),
         _ => false,
     }
 }
@@ -171,7 +171,10 @@ mod tests {
         let deployment = schema().kind("apps", "v1", "Deployment").unwrap();
         let object = json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "a", "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"a": "b"}, "generation": 2},
+            "metadata": {
+                "name": "a", "creationTimestamp": "2026-01-02T03:04:05Z", "labels": {"a": "b"}, "generation": 2,
+                "managedFields": [{"manager": "m", "fieldsV1": {"f:spec": {}}}],
+            },
             "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": {"spec": {"containers": [
                 {"name": "c", "resources": {"limits": {"cpu": "100m"}}, "livenessProbe": {"httpGet": {"port": "http"}}},
             ]}}, "strategy": {"rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 1}}},
@@ -186,6 +189,7 @@ mod tests {
             ("/spec/replicas", json!(1_i64 << 40)),
             ("/spec/replicas", json!(null)),
             ("/metadata/labels", json!({})),
+            ("/metadata/managedFields/0/fieldsV1", json!(null)),
             ("/metadata/labels/a", json!(1)),
             ("/metadata/creationTimestamp", json!("2026-01-02T03:04:05+01:00")),
             ("/metadata/creationTimestamp", json!("2026-02-31T03:04:05Z")),
