@@ -1,8 +1,7 @@
 //! Who owns an object: controller references, and the decision to adopt or release.
 //!
 //! Upstream: pkg/controller/controller_ref_manager.go, apimachinery/pkg/apis/meta/v1/controller_ref.go
-//! Left out: the live re-read of the owner before an adoption; the adoption names the owner's uid, and the garbage
-//! collector removes what a vanished owner adopted.
+//! Left out: nothing; the question to the API server before an adoption is asked in `live.rs`.
 
 use std::collections::BTreeMap;
 

@@ -6,12 +6,13 @@ use client::{Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::Error;
+use kube::{Client, Error};
 
 use super::{Input, plan};
-use crate::{owner, waking};
+use crate::{live, owner, waking};
 
 pub struct Deployments {
+    client: Client,
     deployments: Cache<Deployment>,
     replica_sets: Cache<ReplicaSet>,
     pods: Cache<Pod>,
@@ -19,7 +20,8 @@ pub struct Deployments {
 
 impl Deployments {
     pub fn new(informers: &Informers) -> Self {
-        Self { deployments: informers.of(), replica_sets: informers.of(), pods: informers.of() }
+        let client = informers.client().clone();
+        Self { client, deployments: informers.of(), replica_sets: informers.of(), pods: informers.of() }
     }
 }
 
@@ -66,6 +68,8 @@ impl Controller for Deployments {
             }
             taken_names.extend(replica_set.metadata.name.clone());
         }
+        let selector = deployment.spec.as_ref().map(|spec| &spec.selector);
+        live::keep_adoptable(&self.client, deployment.as_ref(), selector, &mut replica_sets).await?;
         let pods =
             replica_sets.iter().filter_map(|it| it.metadata.uid.as_ref()).flat_map(|uid| self.pods.by_owner(uid));
         let pods = pods.collect();

@@ -8,13 +8,14 @@ use client::{Action, Cache, Controller, Informers, ObjectKey, Plan, Watches};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::Pod;
-use kube::Error;
+use kube::{Client, Error};
 use rustc_hash::FxHashMap;
 
 use super::{Failure, FailureKind, Input, plan};
-use crate::{owner, waking};
+use crate::{live, owner, waking};
 
 pub struct ReplicaSets {
+    client: Client,
     replica_sets: Cache<ReplicaSet>,
     pods: Cache<Pod>,
     /// What the server refused in the last round of a key.
@@ -23,7 +24,8 @@ pub struct ReplicaSets {
 
 impl ReplicaSets {
     pub fn new(informers: &Informers) -> Self {
-        Self { replica_sets: informers.of(), pods: informers.of(), failures: Mutex::default() }
+        let client = informers.client().clone();
+        Self { client, replica_sets: informers.of(), pods: informers.of(), failures: Mutex::default() }
     }
 
     fn failures(&self) -> std::sync::MutexGuard<'_, FxHashMap<ObjectKey, Failure>> {
@@ -57,6 +59,8 @@ impl Controller for ReplicaSets {
         let uid = replica_set.metadata.uid.clone().unwrap_or_default();
         let mut pods = self.pods.by_owner(&uid);
         pods.extend(waking::orphans_in(&self.pods, &key.namespace));
+        let selector = replica_set.spec.as_ref().map(|spec| &spec.selector);
+        live::keep_adoptable(&self.client, replica_set.as_ref(), selector, &mut pods).await?;
         let deployment = owner::controller_of(&replica_set.metadata).map(|owner| owner.uid.clone());
         let siblings = deployment.map_or(vec![uid.clone()], |deployment| {
             let siblings = self.replica_sets.by_owner(&deployment);
