@@ -2,7 +2,7 @@
 //!
 //! A file of rules, one a line: a regular expression, ` => `, and what stands for it. Where a rule matched, columns
 //! may be wider or narrower than elsewhere, so that in such an output two spaces stand for more of them; with ` == ` what
-//! stands for it is as wide.
+//! stands for it is as wide, and for a line that ends in ` ==` nothing stands.
 //!
 //! Upstream: none
 
@@ -23,8 +23,13 @@ struct Rule {
 
 impl Rule {
     fn parse(line: &str) -> Rule {
-        let (separator, keeps_width) = if line.contains(" == ") { (" == ", true) } else { (" => ", false) };
-        let (pattern, mask) = line.split_once(separator).unwrap_or_else(|| panic!("no rule: {line}"));
+        let halves = (line.strip_suffix(" =="), line.split_once(" == "), line.split_once(" => "));
+        let (pattern, mask, keeps_width) = match halves {
+            (Some(pattern), ..) => (pattern, "", true),
+            (None, Some((pattern, mask)), _) => (pattern, mask, true),
+            (None, None, Some((pattern, mask))) => (pattern, mask, false),
+            (None, None, None) => panic!("no rule: {line}"),
+        };
         let pattern = Regex::new(&format!("(?m){}", pattern.trim_end())).unwrap_or_else(|error| panic!("{error}"));
         Rule { pattern, mask: mask.trim().to_owned(), keeps_width }
     }
@@ -77,5 +82,11 @@ mod tests {
     fn what_keeps_its_width_keeps_the_columns() {
         let masks = Masks::parse("-\\d\\d\\b == -NN\n");
         assert_eq!(masks.apply("NAME     READY\nweb-35   1/1\n"), "NAME     READY\nweb-NN   1/1\n");
+    }
+
+    #[test]
+    fn what_comes_and_goes_is_left_out() {
+        let masks = Masks::parse("^I\\d+ .*\\n ==\n");
+        assert_eq!(masks.apply("I7 canceled\nNAME     READY\nI am\n"), "NAME     READY\nI am\n");
     }
 }
