@@ -61,7 +61,7 @@ impl Observed {
         ports.into_iter().map(with_endpoints).collect()
     }
 
-    /// What the rules depend on beside Services.
+    /// What the rules depend on beside Services; these are few, so that their rules carry comments.
     pub fn settings(&self, config: &Config) -> Settings {
         let node = self.nodes.get(&ObjectKey::cluster(&config.node_name));
         let labels = node.as_ref().and_then(|node| node.metadata.labels.as_ref());
@@ -78,6 +78,7 @@ impl Observed {
             masquerade_all: config.masquerade_all,
             localhost_node_ports: config.localhost_node_ports,
             node_port_addresses: config.node_port_addresses.clone(),
+            comments: true,
         }
     }
 }

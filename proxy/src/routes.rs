@@ -207,6 +207,7 @@ mod tests {
             masquerade_all: false,
             localhost_node_ports: true,
             node_port_addresses: Vec::new(),
+            comments: true,
         };
         let nodes = [node("n1", "192.168.0.1", "10.244.0.0/24"), node("n2", "192.168.0.2", "10.244.1.0/24")];
         let words = |routes: Vec<Route>| -> Vec<String> {

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::restore;
 use crate::routes::{self, Route};
-use crate::ruleset::{Rulebook, Ruleset, ServiceWithEndpoints};
+use crate::ruleset::{Rulebook, Ruleset, ServiceWithEndpoints, Settings, may_comment};
 use crate::saved;
 use crate::serve::Progress;
 use crate::service_health::{self, HealthChecks};
@@ -134,13 +134,14 @@ impl Syncer<'_> {
         if causes.contains(&Cause::Timer) {
             self.routes = None;
         }
-        if causes.contains(&Cause::Nodes) || self.routes.is_none() {
-            self.nodes().await;
-        }
         for cause in causes {
             if let Cause::Service(service) = cause {
                 self.look_at(service);
             }
+        }
+        self.write(causes);
+        if causes.contains(&Cause::Nodes) || self.routes.is_none() {
+            self.routes().await;
         }
         let desired = self.book.ruleset();
         let current = self.current(causes.contains(&Cause::Timer)).await?;
@@ -158,14 +159,28 @@ impl Syncer<'_> {
         Ok(())
     }
 
-    /// Takes a Service as it is now into the rules.
+    /// Takes note of a Service as it is now.
     fn look_at(&mut self, service: &ObjectKey) {
         let ports = self.observed.ports_of(service, &self.config.node_name);
-        self.book.set(service, &ports);
         match ports.is_empty() {
             true => self.services.remove(service),
             false => self.services.insert(service.clone(), ports),
         };
+    }
+
+    /// Brings the rules in line with the Services: those that changed, or all when what all depend on did.
+    fn write(&mut self, causes: &BTreeSet<Cause>) {
+        let comments = may_comment(self.services.values().flatten());
+        let settings = Settings { comments, ..self.observed.settings(self.config) };
+        if settings != *self.book.settings() {
+            self.book = Rulebook::new(settings);
+            return self.services.iter().for_each(|(service, ports)| self.book.set(service, ports));
+        }
+        for cause in causes {
+            if let Cause::Service(service) = cause {
+                self.book.set(service, self.services.get(service).into_iter().flatten());
+            }
+        }
     }
 
     /// What the kernel has: as far as we know, or as it says itself.
@@ -199,15 +214,8 @@ impl Syncer<'_> {
         }
     }
 
-    /// Nodes come and go: their pods' routes with them, and our own range with our own Node.
-    async fn nodes(&mut self) {
-        let settings = self.observed.settings(self.config);
-        if settings != *self.book.settings() {
-            self.book = Rulebook::new(settings);
-            for (service, ports) in &self.services {
-                self.book.set(service, ports);
-            }
-        }
+    /// Nodes come and go, their pods' routes with them.
+    async fn routes(&mut self) {
         let wanted = routes::wanted(self.book.settings(), &self.observed.nodes.list());
         if self.routes.as_ref() == Some(&wanted) {
             return;

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         masquerade_all: false,
         localhost_node_ports: true,
         node_port_addresses: Vec::new(),
+        comments: true,
     }
 }
 
@@ -78,14 +79,18 @@ fn json_patch(target: &mut Value, patch: &Value) {
 
 /// Brings the node's kernel from whatever it has to the rules for these Services. Returns what was restored.
 fn apply(lab: &Lab, services: &[ServiceWithEndpoints]) -> String {
-    let desired = Ruleset::build(&settings(), services);
+    apply_with(lab, &settings(), services)
+}
+
+fn apply_with(lab: &Lab, settings: &Settings, services: &[ServiceWithEndpoints]) -> String {
+    let (desired, routes) = (Ruleset::build(settings, services), routes::wanted(settings, &[]));
     block_on(&lab.node(), async move {
         proxy::sysctl::prepare(&proxy::Config::new("n1"));
         let iptables = Iptables::detect().await;
         let current = saved::parse(&iptables.save().await.unwrap());
         let input = restore::input(&current, &desired).unwrap_or_default();
         iptables.restore(&input).await.unwrap();
-        routes::set(&routes::wanted(&settings(), &[])).await.unwrap();
+        routes::set(&routes).await.unwrap();
         conntrack::let_go(&Fronts::of(services)).await.unwrap();
         let now = saved::parse(&iptables.save().await.unwrap());
         assert_eq!(restore::input(&now, &desired), None, "the kernel has what was wanted, letter by letter");
@@ -333,6 +338,23 @@ fn rules_of_ours_that_somebody_changed_are_put_back_and_others_left() {
     let now = rules(&node);
     assert!(now.contains(theirs), "{now}");
     assert_eq!(now.replace(theirs, ""), good);
+}
+
+#[test]
+fn rules_lose_their_comments_and_get_them_back_while_they_serve() {
+    let mut lab = Lab::new();
+    let (a, _) = two_pods(&mut lab);
+    let spec = json!({"spec": {"type": "LoadBalancer", "externalTrafficPolicy": "Local", "healthCheckNodePort": 30999,
+        "sessionAffinity": "ClientIP", "ports": [{"port": 80, "nodePort": 30080}]},
+        "status": {"loadBalancer": {"ingress": [{"ip": "192.168.77.1"}]}}});
+    let services = web(spec, &["10.244.0.5:8080", "10.244.0.6:8080"]);
+    let bare = Settings { comments: false, ..settings() };
+    for settings in [settings(), bare, settings()] {
+        apply_with(&lab, &settings, &services);
+        assert_eq!(rules(&lab.node()).contains("shop/web"), settings.comments);
+        assert_eq!(ask_often(&a, "10.96.0.7:80", 10).len(), 1);
+        assert!(ask(&lab.outside(), "192.168.77.1:80").unwrap().ends_with("sees 192.168.77.100"));
+    }
 }
 
 fn udp(endpoints: &[&str]) -> Vec<ServiceWithEndpoints> {

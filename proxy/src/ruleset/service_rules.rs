@@ -68,7 +68,7 @@ impl<'a> Writer<'a> {
         }
         if self.port.affinity_seconds.is_none() && endpoints.len() <= FEW {
             let direct = choose(&endpoints, |endpoint, chance| {
-                format!("{to_port}{chance} -j DNAT --to-destination {}", endpoint.address)
+                format!("{to_port} {chance}-j DNAT --to-destination {}", endpoint.address)
             });
             self.rules.nat_by_address.extend(direct.map(|rule| (address, rule)));
         } else {
@@ -130,9 +130,8 @@ impl<'a> Writer<'a> {
     /// Whoever asks whether this node has endpoints is let in where the host's own rules would not.
     fn health_check(&mut self) {
         let Some(port) = self.port.health_check_node_port else { return };
-        let comment = format!("{} health check node port", self.port.service);
-        self.rules.health_check =
-            Some(format!("-p tcp -m comment --comment \"{comment}\" -m tcp --dport {port} -j ACCEPT"));
+        let comment = self.comment(&format!("{} health check node port", self.port.service));
+        self.rules.health_check = Some(format!("-p tcp {comment}-m tcp --dport {port} -j ACCEPT"));
     }
 
     /// Makes the chain for traffic from outside.
@@ -146,8 +145,8 @@ impl<'a> Writer<'a> {
             Policy::Cluster => {
                 let other = self.settings.node_cidr.filter(|_| !self.settings.masquerade_all);
                 let other = other.map(|own| format!("! -s {own} ")).unwrap_or_default();
-                let comment = format!("masquerade traffic for {} external destinations", self.port);
-                rules.push(format!("{other}-m comment --comment \"{comment}\" -j {mark}"));
+                let comment = self.comment(&format!("masquerade traffic for {} external destinations", self.port));
+                rules.push(format!("{other}{comment}-j {mark}"));
                 if !self.categories.cluster.is_empty() {
                     rules.push(format!("-j {}", self.endpoint_chain(Policy::Cluster)));
                 }
@@ -156,12 +155,11 @@ impl<'a> Writer<'a> {
                 let (pods, local) = (self.settings.cluster_cidr, "-m addrtype --src-type LOCAL");
                 if !self.categories.cluster.is_empty() {
                     let cluster = self.endpoint_chain(Policy::Cluster);
-                    let comment = format!("pod traffic for {} external destinations", self.port);
-                    rules.push(format!("-s {pods} -m comment --comment \"{comment}\" -j {cluster}"));
-                    let comment = format!("masquerade LOCAL traffic for {} external destinations", self.port);
-                    rules.push(format!("-m comment --comment \"{comment}\" {local} -j {mark}"));
-                    let comment = format!("route LOCAL traffic for {} external destinations", self.port);
-                    rules.push(format!("-m comment --comment \"{comment}\" {local} -j {cluster}"));
+                    let comment =
+                        |what| self.comment(&format!("{what} traffic for {} external destinations", self.port));
+                    rules.push(format!("-s {pods} {}-j {cluster}", comment("pod")));
+                    rules.push(format!("{}{local} -j {mark}", comment("masquerade LOCAL")));
+                    rules.push(format!("{}{local} -j {cluster}", comment("route LOCAL")));
                 }
                 if !self.categories.local.is_empty() {
                     rules.push(format!("-j {}", self.endpoint_chain(Policy::Local)));
@@ -180,11 +178,11 @@ impl<'a> Writer<'a> {
             Policy::Local => self.chains.local(),
         };
         let (endpoints, protocol) = (self.endpoints(policy), self.port.protocol.name());
-        let comment = |endpoint: &Endpoint| format!("-m comment --comment \"{} -> {}\"", self.port, endpoint.address);
+        let comment = |endpoint: &Endpoint| self.comment(&format!("{} -> {}", self.port, endpoint.address));
         let rules = match self.port.affinity_seconds {
             None => choose(&endpoints, |endpoint, chance| {
                 let comment = comment(endpoint);
-                format!("-p {protocol} {comment}{chance} -j DNAT --to-destination {}", endpoint.address)
+                format!("-p {protocol} {comment}{chance}-j DNAT --to-destination {}", endpoint.address)
             })
             .collect(),
             Some(seconds) => {
@@ -192,10 +190,10 @@ impl<'a> Writer<'a> {
                 let known = endpoints.iter().map(|endpoint| {
                     let (chain, comment) = (chain_of(endpoint), comment(endpoint));
                     let recent = format!("-m recent --rcheck --seconds {seconds} --reap {}", of_client(&chain));
-                    format!("{comment} {recent} -j {chain}")
+                    format!("{comment}{recent} -j {chain}")
                 });
                 let others = choose(&endpoints, |endpoint, chance| {
-                    format!("{}{chance} -j {}", comment(endpoint), chain_of(endpoint))
+                    format!("{}{chance}-j {}", comment(endpoint), chain_of(endpoint))
                 });
                 let rules: Vec<String> = known.chain(others).collect();
                 let remembering = endpoints.iter().map(|endpoint| {
@@ -235,7 +233,15 @@ impl<'a> Writer<'a> {
     fn to(&self, address: Option<Ipv4Addr>, port: u16, comment: &str, extra: &str) -> String {
         let address = address.map(|address| format!("-d {address}/32 ")).unwrap_or_default();
         let protocol = self.port.protocol.name();
-        format!("{address}-p {protocol} -m comment --comment \"{comment}\" {extra}-m {protocol} --dport {port}")
+        format!("{address}-p {protocol} {}{extra}-m {protocol} --dport {port}", self.comment(comment))
+    }
+
+    /// Says in a rule what it is for; nothing when there are too many rules for that.
+    fn comment(&self, what: &str) -> String {
+        match self.settings.comments {
+            true => format!("-m comment --comment \"{what}\" "),
+            false => String::new(),
+        }
     }
 
     fn endpoints(&self, policy: Policy) -> Vec<&'a Endpoint> {
@@ -260,7 +266,7 @@ fn of_client(list: &str) -> String {
 fn choose(endpoints: &[&Endpoint], rule: impl Fn(&Endpoint, &str) -> String) -> impl Iterator<Item = String> {
     let rules = endpoints.iter().enumerate().map(move |(number, endpoint)| match endpoints.len() - number {
         1 => rule(endpoint, ""),
-        left => rule(endpoint, &format!(" -m statistic --mode random --probability {}", probability(left))),
+        left => rule(endpoint, &format!("-m statistic --mode random --probability {} ", probability(left))),
     });
     rules.collect::<Vec<_>>().into_iter()
 }

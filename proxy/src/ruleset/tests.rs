@@ -24,6 +24,7 @@ pub fn settings() -> Settings {
         masquerade_all: false,
         localhost_node_ports: true,
         node_port_addresses: Vec::new(),
+        comments: true,
     }
 }
 
@@ -460,6 +461,30 @@ fn health_checks_of_a_load_balancer_are_let_in_once_for_all_ports() {
         filter -A KUBE-NODEPORTS -p tcp -m comment --comment "shop/web health check node port" -m tcp --dport 32000 -j ACCEPT
     "#]],
     );
+}
+
+#[test]
+fn rules_of_many_endpoints_say_nothing_of_whose_they_are() {
+    check_with(
+        &Settings { comments: false, ..settings() },
+        &web(json!({"type": "NodePort"}), &["10.244.0.5:8080", "10.244.1.5:8080"]),
+        expect![[r#"
+            nat -A KUBE-EXT-E3PXEPMWAWIUT6ZV ! -s 10.244.0.0/24 -j KUBE-MARK-MASQ
+            nat -A KUBE-EXT-E3PXEPMWAWIUT6ZV -j KUBE-SVC-E3PXEPMWAWIUT6ZV
+            nat -A KUBE-IP-10.96.0.0-26 -d 10.96.0.7/32 -p tcp -m tcp --dport 80 -m statistic --mode random --probability 0.50000000000 -j DNAT --to-destination 10.244.0.5:8080
+            nat -A KUBE-IP-10.96.0.0-26 -d 10.96.0.7/32 -p tcp -m tcp --dport 80 -j DNAT --to-destination 10.244.1.5:8080
+            nat -A KUBE-NODEPORTS -p tcp -m tcp --dport 30080 -j KUBE-EXT-E3PXEPMWAWIUT6ZV
+            nat -A KUBE-SVC-E3PXEPMWAWIUT6ZV -p tcp -m statistic --mode random --probability 0.50000000000 -j DNAT --to-destination 10.244.0.5:8080
+            nat -A KUBE-SVC-E3PXEPMWAWIUT6ZV -p tcp -j DNAT --to-destination 10.244.1.5:8080
+        "#]],
+    );
+    let of = |endpoints: usize| {
+        let mut service = web(json!({}), &["10.244.1.5:8080"]).remove(0);
+        service.endpoints = vec![service.endpoints[0].clone(); endpoints];
+        service
+    };
+    assert!(may_comment(&[of(400), of(600)]));
+    assert!(!may_comment(&[of(400), of(601)]));
 }
 
 #[test]
