@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
     ("proto", &[]),
     ("component", &[]),
     ("store", &[]),
-    ("client", &["api"]),
+    ("client", &["api", "component"]),
     ("apiserver", &["api", "store", "component", "client"]),
     ("scheduler", &["api", "client", "component"]),
     ("controller-manager", &["api", "client", "component"]),

@@ -15,6 +15,11 @@ use prometheus_client::registry::Registry;
 
 use crate::version;
 
+/// The memory of a process that is in RAM.
+pub fn resident_bytes(pid: i32) -> Option<u64> {
+    resident(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
 /// Ticks of the kernel's clock in a second, as /proc counts them: the same on every Linux that we run on.
 const TICKS: f64 = 100.0;
 
@@ -86,16 +91,23 @@ fn parse(stat: &str, status: &str, system: &str, open_files: usize) -> Option<Us
     // The program's name, in parentheses, may hold spaces; what follows it begins with field 3.
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
-    let line = |text: &str, name: &str| -> Option<f64> {
-        text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
-    };
     Some(Usage {
         cpu: (field(14)? + field(15)?) / TICKS,
-        started: line(system, "btime ")? + field(22)? / TICKS,
+        started: number(system, "btime ")? as f64 + field(22)? / TICKS,
         virtual_memory: field(23)?,
-        resident_memory: line(status, "VmRSS:")? * 1024.0,
+        resident_memory: resident(status)? as f64,
         open_files: open_files as f64,
     })
+}
+
+/// What the `status` of a process says, in bytes.
+fn resident(status: &str) -> Option<u64> {
+    number(status, "VmRSS:").map(|kilobytes| kilobytes * 1024)
+}
+
+/// The number on the line that begins with `name`.
+fn number(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.split_ascii_whitespace().next()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -130,5 +142,11 @@ mod tests {
         let now = jiff::Timestamp::now().as_second() as f64;
         assert!((now - 3600.0..=now + 1.0).contains(&value("process_start_time_seconds")), "{text}");
         assert!(value("process_resident_memory_bytes") > 1e6 && value("process_open_fds") >= 3.0, "{text}");
+    }
+
+    #[test]
+    fn this_process_has_memory_and_process_0_has_none() {
+        assert!(resident_bytes(std::process::id().cast_signed()).is_some_and(|bytes| bytes > 1 << 20));
+        assert_eq!(resident_bytes(0), None);
     }
 }

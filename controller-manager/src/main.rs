@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use client::{ClientSource, Metrics};
+use client::{ClientSource, Metrics, Numbers};
 use component::flags::{self, Component};
 use component::monitoring::gate::Gate;
 use component::monitoring::{self, Monitoring};
@@ -14,7 +14,6 @@ use controller_manager::service_account_clients::service_account_clients;
 use controller_manager::{Config, run};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, config::AuthInfo};
-use prometheus_client::registry::Registry;
 
 const USER_AGENT: &str = "kube-controller-manager";
 
@@ -35,9 +34,7 @@ async fn main() -> anyhow::Result<()> {
     component::logging::init(&config.logs);
     component::install_crypto_provider();
     let shutdown = component::shutdown::on_signal()?;
-    let mut registry = Registry::default();
-    component::process::register(&mut registry);
-    let metrics = Metrics::new(&mut registry);
+    let Numbers { registry, metrics } = Numbers::default();
     let client = client::connect_counted(&kubeconfig, USER_AGENT, &metrics).await?;
     let clients = match config.use_service_account_credentials {
         true => service_account_clients(client.clone(), without_credentials(&kubeconfig, &metrics).await?),

@@ -3,7 +3,7 @@
 //! Upstream: pkg/scheduler/framework/plugins/{defaultbinder,volumebinding}, pkg/scheduler/schedule_one.go
 //! Left out: the other kinds of post-bind work (there are no plugins that have any).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use client::{Cache, EventType, ObjectKey, Recorder};
 use jiff::Timestamp;
@@ -25,6 +25,8 @@ pub struct Binding {
     pub uid: String,
     pub queued: Queued,
     pub node: String,
+    /// When its attempt began.
+    pub began: Instant,
     pub client: Client,
     pub claims: Cache<PersistentVolumeClaim>,
 }
@@ -33,6 +35,8 @@ pub struct Binding {
 pub struct Bound {
     pub uid: String,
     pub queued: Queued,
+    /// The time of the whole attempt.
+    pub took: Duration,
     /// Why it failed.
     pub error: Option<String>,
 }
@@ -56,7 +60,8 @@ pub async fn bind(binding: Binding, recorder: Recorder, report: mpsc::UnboundedS
         Err(error) => recorder.record(regarding, EventType::Warning, "FailedScheduling", error),
     }
     // Nobody listens any more only when the scheduler is stopping.
-    let _ = report.send(Bound { uid: binding.uid, queued: binding.queued, error: result.err() });
+    let Binding { uid, queued, began, .. } = binding;
+    let _ = report.send(Bound { uid, queued, took: began.elapsed(), error: result.err() });
 }
 
 /// Tells every claim that waits for its first consumer which node that is, and waits until all are bound.

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info_span, warn};
 
 use crate::bind::{self, Bound};
+use crate::metrics::{Attempt, Metrics, event};
 use crate::plugins::{
     node_affinity, node_name, node_ports, node_resources_fit, node_unschedulable, taint_toleration, volume_binding,
 };
@@ -38,7 +39,7 @@ const NODE_PLUGINS: &[&str] = &[
 const POD_PLUGINS: &[&str] = &[node_resources_fit::NAME, node_ports::NAME];
 
 /// Schedules the pods that ask for `scheduler_name` until `shutdown`.
-pub async fn run(client: Client, scheduler_name: &str, shutdown: CancellationToken) {
+pub async fn run(client: Client, scheduler_name: &str, metrics: Metrics, shutdown: CancellationToken) {
     let informers = Informers::new(client.clone());
     let (pods, nodes) = (informers.of::<Pod>(), informers.of::<Node>());
     let (claims, volumes) = (informers.of::<PersistentVolumeClaim>(), informers.of::<PersistentVolume>());
@@ -55,7 +56,8 @@ pub async fn run(client: Client, scheduler_name: &str, shutdown: CancellationTok
     let (bound_sender, mut bound) = mpsc::unbounded_channel();
     let mut cycle = Cycle {
         snapshot: Snapshot::default(),
-        queue: Queue::default(),
+        queue: Queue::counted(metrics.clone()),
+        metrics,
         recorder: Recorder::new(client.clone(), scheduler_name),
         scheduler_name: scheduler_name.to_owned(),
         client,
@@ -93,6 +95,7 @@ struct Cycle {
     scheduler_name: String,
     snapshot: Snapshot,
     queue: Queue,
+    metrics: Metrics,
     pods: Cache<Pod>,
     claims: Cache<PersistentVolumeClaim>,
     bound: mpsc::UnboundedSender<Bound>,
@@ -100,11 +103,12 @@ struct Cycle {
 
 impl Cycle {
     fn node_changed(&mut self, change: Change<Node>) {
+        let event = event_of(&change, ["NodeAdd", "NodeUpdate", "NodeDelete"]);
         match change.after {
             Some(node) => self.snapshot.put_node(node),
             None => self.snapshot.remove_node(&ObjectKey::of(&**change.object()).name),
         }
-        self.queue.wake(NODE_PLUGINS, Instant::now());
+        self.queue.wake(NODE_PLUGINS, event, Instant::now());
     }
 
     fn pod_changed(&mut self, change: Change<Pod>) {
@@ -117,15 +121,17 @@ impl Cycle {
             self.queue.remove(&uid);
             if self.snapshot.place(&uid).is_some() {
                 self.snapshot.remove_pod(&uid);
-                self.queue.wake(POD_PLUGINS, Instant::now());
+                self.queue.wake(POD_PLUGINS, event::ASSIGNED_POD_DELETED, Instant::now());
             }
         } else if !node.is_empty() {
             self.queue.remove(&uid);
             self.snapshot.put_pod(node, PodInfo::new(pod));
         } else if spec.scheduler_name.as_deref().unwrap_or("default-scheduler") == self.scheduler_name
-            && spec.scheduling_gates.is_none_or(|gates| gates.is_empty())
             && pod.meta().deletion_timestamp.is_none()
         {
+            if spec.scheduling_gates.is_some_and(|gates| !gates.is_empty()) {
+                return self.queue.gate(&uid);
+            }
             // An assumed pod is being bound; a change of its status is no reason to place it again.
             if self.snapshot.place(&uid).is_none() && !is_own_condition(&change) {
                 self.queue.put(&uid, PodInfo::new(pod), Instant::now());
@@ -136,30 +142,36 @@ impl Cycle {
     }
 
     fn claim_changed(&mut self, change: Change<PersistentVolumeClaim>) {
+        let event = event_of(
+            &change,
+            ["PersistentVolumeClaimAdd", "PersistentVolumeClaimUpdate", "PersistentVolumeClaimDelete"],
+        );
         let key = ObjectKey::of(&**change.object());
         match change.after {
             Some(claim) => drop(self.snapshot.claims.insert(key, claim)),
             None => drop(self.snapshot.claims.remove(&key)),
         }
-        self.queue.wake(&[volume_binding::NAME], Instant::now());
+        self.queue.wake(&[volume_binding::NAME], event, Instant::now());
     }
 
     fn volume_changed(&mut self, change: Change<PersistentVolume>) {
+        let event = event_of(&change, ["PersistentVolumeAdd", "PersistentVolumeUpdate", "PersistentVolumeDelete"]);
         let name = ObjectKey::of(&**change.object()).name;
         match change.after {
             Some(volume) => drop(self.snapshot.volumes.insert(name, volume)),
             None => drop(self.snapshot.volumes.remove(&name)),
         }
-        self.queue.wake(&[volume_binding::NAME], Instant::now());
+        self.queue.wake(&[volume_binding::NAME], event, Instant::now());
     }
 
     fn class_changed(&mut self, change: Change<StorageClass>) {
+        let event = event_of(&change, ["StorageClassAdd", "StorageClassUpdate", "StorageClassDelete"]);
         let name = ObjectKey::of(&**change.object()).name;
         match change.after {
             Some(class) => drop(self.snapshot.classes.insert(name, class)),
             None => drop(self.snapshot.classes.remove(&name)),
         }
-        self.queue.wake(&[volume_binding::NAME], Instant::now());
+        self.queue.wake(&[volume_binding::NAME], event, Instant::now());
     }
 
     /// Takes one pod from the queue and decides; false when none is ready.
@@ -168,12 +180,15 @@ impl Cycle {
         let key = ObjectKey::of(&*queued.pod.pod);
         let _span = info_span!("schedule", pod = %key).entered();
         let pod = queued.pod.clone();
-        match schedule(&pod, &self.snapshot) {
+        let began = Instant::now();
+        let decision = schedule(&pod, &self.snapshot);
+        self.metrics.decided(began.elapsed());
+        match decision {
             Decision::Bind { node } => {
                 debug!(node, "found a node");
                 self.snapshot.put_pod(&node, pod);
-                let binding =
-                    bind::Binding { queued, uid, node, client: self.client.clone(), claims: self.claims.clone() };
+                let (client, claims) = (self.client.clone(), self.claims.clone());
+                let binding = bind::Binding { queued, uid, node, began, client, claims };
                 tokio::spawn(bind::bind(binding, self.recorder.clone(), self.bound.clone()));
             }
             Decision::Unschedulable { message, rejected_by } => {
@@ -183,6 +198,7 @@ impl Cycle {
                 if let Some(patch) = bind::unschedulable_condition(&pod.pod, &message, jiff::Timestamp::now()) {
                     tokio::spawn(bind::patch_status(self.client.clone(), key, patch));
                 }
+                self.metrics.attempted(Attempt::Unschedulable, began.elapsed());
                 self.queue.park(&uid, queued, rejected_by, Instant::now());
             }
         }
@@ -191,8 +207,12 @@ impl Cycle {
 
     /// A binding ended. One that succeeded is confirmed by the watch; one that failed frees its place.
     fn bound(&mut self, outcome: Bound) {
-        let Bound { uid, queued, error } = outcome;
-        let Some(error) = error else { return };
+        let Bound { uid, queued, took, error } = outcome;
+        let Some(error) = error else {
+            self.metrics.attempted(Attempt::Scheduled, took);
+            return self.metrics.scheduled(queued.attempts, queued.entered.elapsed());
+        };
+        self.metrics.attempted(Attempt::Error, took);
         let key = ObjectKey::of(&*queued.pod.pod);
         let still_waits = self.pods.get(&key).is_some_and(|pod| {
             pod.metadata.uid.as_deref() == Some(&uid) && pod.spec.as_ref().is_none_or(|spec| spec.node_name.is_none())
@@ -204,7 +224,16 @@ impl Cycle {
         warn!(pod = %key, error, "binding failed, will retry");
         self.snapshot.remove_pod(&uid);
         self.queue.retry(&uid, queued, Instant::now());
-        self.queue.wake(POD_PLUGINS, Instant::now());
+        self.queue.wake(POD_PLUGINS, event::ASSIGNED_POD_DELETED, Instant::now());
+    }
+}
+
+/// Upstream's name of a change, of those for an object that came, changed and went.
+fn event_of<K>(change: &Change<K>, [came, changed, went]: [&'static str; 3]) -> &'static str {
+    match (&change.before, &change.after) {
+        (_, None) => went,
+        (None, Some(_)) => came,
+        (Some(_), Some(_)) => changed,
     }
 }
 

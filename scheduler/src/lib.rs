@@ -9,18 +9,20 @@
 mod bind;
 pub mod configuration;
 mod cycle;
+pub mod metrics;
 pub mod plugins;
 mod queue;
 pub mod resources;
 pub mod schedule;
 pub mod snapshot;
 
+use client::Term;
 use client::election::{self, Candidate};
-use client::{Metrics, Term};
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use configuration::Configuration;
+use metrics::Metrics;
 
 /// The Lease that is stood for.
 const LEASE: &str = "kube-scheduler";
@@ -37,15 +39,15 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let name = config.scheduler_name().to_owned();
     if !config.leader_election.leader_elect {
-        cycle::run(client, &name, shutdown).await;
+        cycle::run(client, &name, metrics, shutdown).await;
         return Ok(());
     }
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let identity = format!("{}_{:016x}", host.trim(), fastrand::u64(..));
-    let candidate = Candidate { leads: metrics.leads(LEASE), ..Candidate::new(LEASE, &identity) };
+    let candidate = Candidate { leads: metrics.client.leads(LEASE), ..Candidate::new(LEASE, &identity) };
     let work = |stop, term: Term| {
-        let client = term.fenced(client.clone());
-        async move { cycle::run(client, &name, stop).await }
+        let (client, metrics) = (term.fenced(client.clone()), metrics.clone());
+        async move { cycle::run(client, &name, metrics, stop).await }
     };
     election::lead(client.clone(), candidate, shutdown, work).await?;
     Ok(())

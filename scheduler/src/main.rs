@@ -11,8 +11,8 @@ use component::flags::{self, Component};
 use component::logging::LogFlags;
 use component::monitoring::gate::Gate;
 use component::monitoring::{self, Monitoring};
-use prometheus_client::registry::Registry;
 use scheduler::configuration::Configuration;
+use scheduler::metrics::Metrics;
 
 /// Gives each pod a node.
 #[derive(Debug, Parser)]
@@ -53,17 +53,16 @@ async fn main() -> anyhow::Result<()> {
     }
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| config.client_connection.kubeconfig.clone().into());
     let user_agent = format!("kube-scheduler/{}", component::version::GIT_VERSION);
-    let mut registry = Registry::default();
-    component::process::register(&mut registry);
-    let metrics = client::Metrics::new(&mut registry);
-    let client = client::connect_counted(&kubeconfig, &user_agent, &metrics).await;
+    let mut numbers = client::Numbers::default();
+    let client = client::connect_counted(&kubeconfig, &user_agent, &numbers.metrics).await;
     let client = client.context("no API server without --kubeconfig")?;
     let shutdown = component::shutdown::on_signal()?;
     let listener = monitoring::bind((flags.bind_address, flags.secure_port).into()).await?;
     // It stands for election from here on; one that waits for another to end is ready too.
     component::notify::ready();
+    let metrics = Metrics::new(&mut numbers, config.scheduler_name());
     let gate = Gate::new(client.clone());
-    let monitoring = Monitoring { registry, gate, client_authority: flags.client_ca_file };
+    let monitoring = Monitoring { registry: numbers.registry, gate, client_authority: flags.client_ca_file };
     let serving = monitoring.serve(listener, shutdown.clone());
     tokio::try_join!(serving, scheduler::run(config, client, metrics, shutdown.clone())).map(drop)
 }

@@ -5,14 +5,15 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fmt::Write, net::SocketAddr, time::Duration};
 
 use apiserver::{attributes::UserInfo, flags::Flags, service::ApiServer};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use clap::Parser;
-use client::{ClientSource, Metrics};
+use client::{ClientSource, Metrics, Numbers};
 use component::monitoring::{self, Monitoring, gate::Gate};
 use component::pki::{ClusterPki, Identity, ServerNames};
+use expect_test::{ExpectFile, expect_file};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -97,9 +98,7 @@ impl Cluster {
 
     /// Starts the controllers as a process does, and says where they show themselves.
     async fn controllers(&self) -> SocketAddr {
-        let mut registry = Registry::default();
-        component::process::register(&mut registry);
-        let metrics = Metrics::new(&mut registry);
+        let Numbers { registry, metrics } = Numbers::default();
         let client = self.counted(UserInfo::new("system:kube-controller-manager", &[]), &metrics);
         let address = self.monitor(registry, client.clone()).await;
         let (server, numbers) = (self.server.clone(), metrics.clone());
@@ -112,6 +111,17 @@ impl Cluster {
             ..controller_manager::Config::in_process(Some(self.pki.path("ca.crt")))
         };
         tokio::spawn(controller_manager::run(config, client, accounts, metrics, CancellationToken::new()));
+        address
+    }
+
+    /// Starts a scheduler as a process does, and says where it shows itself.
+    async fn scheduler(&self) -> SocketAddr {
+        let mut numbers = Numbers::default();
+        let config = scheduler::configuration::Configuration::default();
+        let metrics = scheduler::metrics::Metrics::new(&mut numbers, config.scheduler_name());
+        let client = self.counted(UserInfo::new("system:kube-scheduler", &[]), &numbers.metrics);
+        let address = self.monitor(numbers.registry, client.clone()).await;
+        tokio::spawn(scheduler::run(config, client, metrics, CancellationToken::new()));
         address
     }
 
@@ -136,13 +146,37 @@ async fn get(address: SocketAddr, credentials: Value, path: &str) -> (u16, Strin
     (code, String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap())
 }
 
-/// The names of metrics and their types, as the text says them.
-fn names(text: &str) -> BTreeSet<&str> {
-    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect()
+/// What /metrics says to somebody who may read it.
+async fn metrics(cluster: &Cluster, address: SocketAddr) -> String {
+    let (code, text) = get(address, cluster.certificate("ann", &["system:monitoring"]), "/metrics").await;
+    assert_eq!(code, 200, "{text}");
+    text
 }
 
-fn golden(text: &'static str) -> BTreeSet<&'static str> {
-    text.lines().collect()
+/// Reads /metrics until all of these series are there: what a component has done is counted a moment later.
+async fn metrics_with(cluster: &Cluster, address: SocketAddr, series: &[&str]) -> String {
+    let read = async {
+        loop {
+            let text = metrics(cluster, address).await;
+            let has = |series: &&str| {
+                text.lines().any(|line| line.strip_prefix(*series).is_some_and(|rest| rest.starts_with(' ')))
+            };
+            if series.iter().all(has) {
+                return text;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{series:?} does not come"))
+}
+
+/// Compares the names of metrics and their types with a file.
+fn check_names(text: &str, expected: ExpectFile) {
+    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+    let mut told = String::new();
+    for name in names {
+        writeln!(told, "{name}").unwrap();
+    }
+    expected.assert_eq(&told);
 }
 
 fn value(text: &str, series: &str) -> f64 {
@@ -154,9 +188,7 @@ fn value(text: &str, series: &str) -> f64 {
 async fn metrics_are_for_those_who_may_get_them_and_health_is_for_all() {
     let cluster = Cluster::start().await;
     for user in ["system:kube-controller-manager", "system:kube-scheduler"] {
-        let mut registry = Registry::default();
-        component::process::register(&mut registry);
-        let address = cluster.monitor(registry, cluster.client(UserInfo::new(user, &[]))).await;
+        let address = cluster.monitor(Numbers::default().registry, cluster.client(UserInfo::new(user, &[]))).await;
         let refused = |user: &str| {
             json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Forbidden",
                 "message": format!("forbidden: User \"{user}\" cannot get path \"/metrics\""), "details": {}, "code": 403})
@@ -214,13 +246,44 @@ async fn controllers_count_what_they_do() {
     let mut seen = Box::pin(watcher(replica_sets, watcher::Config::default()).applied_objects());
     tokio::time::timeout(PATIENCE, futures::StreamExt::next(&mut seen)).await.expect("a ReplicaSet").unwrap().unwrap();
 
-    let (code, text) = get(address, cluster.certificate("ann", &["system:monitoring"]), "/metrics").await;
-    assert_eq!(code, 200);
-    assert_eq!(names(&text), golden(include_str!("monitoring/controller-manager.txt")));
+    let text = metrics(&cluster, address).await;
+    check_names(&text, expect_file!["monitoring/controller-manager.txt"]);
     assert!(value(&text, r#"workqueue_adds_total{name="deployment"}"#) >= 1.0);
     assert!(value(&text, r#"workqueue_queue_duration_seconds_count{name="deployment"}"#) >= 1.0);
     assert!(value(&text, r#"workqueue_depth{name="deployment"}"#) <= 1.0);
     assert_eq!(value(&text, r#"leader_election_master_status{name="kube-controller-manager"}"#), 1.0);
     assert!(value(&text, r#"rest_client_requests_total{code="201",method="POST",host="10.0.0.1:6443"}"#) >= 1.0);
     assert!(value(&text, r#"rest_client_request_duration_seconds_count{verb="GET",host="10.0.0.1:6443"}"#) >= 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_counts_attempts_and_what_waits() {
+    let cluster = Cluster::start().await;
+    let address = cluster.scheduler().await;
+    let room = json!({"cpu": "1", "memory": "1Gi", "pods": "10"});
+    let node = json!({"metadata": {"name": "n"}, "status": {"capacity": room, "allocatable": room}});
+    cluster.make("/api/v1/nodes", node).await;
+    cluster.make("/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
+    for (name, cpu) in [("small", "100m"), ("large", "10")] {
+        let container = json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}});
+        let spec = json!({"containers": [container], "tolerations": [{"operator": "Exists"}]});
+        cluster.make("/api/v1/namespaces/default/pods", json!({"metadata": {"name": name}, "spec": spec})).await;
+    }
+    let attempts = |result: &str| format!("{{result=\"{result}\",profile=\"default-scheduler\"}}");
+    let (scheduled, unschedulable) = (attempts("scheduled"), attempts("unschedulable"));
+    let [small, large] =
+        [&scheduled, &unschedulable].map(|labels| format!("scheduler_schedule_attempts_total{labels}"));
+    let text = metrics_with(&cluster, address, &[&small, &large]).await;
+    check_names(&text, expect_file!["monitoring/scheduler.txt"]);
+    assert_eq!(value(&text, &small), 1.0);
+    assert_eq!(value(&text, &format!("scheduler_scheduling_attempt_duration_seconds_count{scheduled}")), 1.0);
+    assert_eq!(value(&text, r#"scheduler_pod_scheduling_sli_duration_seconds_count{attempts="1"}"#), 1.0);
+    assert_eq!(value(&text, "scheduler_pod_scheduling_attempts_count"), 1.0);
+    assert!(value(&text, "scheduler_scheduling_algorithm_duration_seconds_count") >= 2.0);
+    assert_eq!(value(&text, r#"scheduler_pending_pods{queue="active"}"#), 0.0);
+    let waiting = |queue: &str| value(&text, &format!("scheduler_pending_pods{{queue=\"{queue}\"}}"));
+    assert_eq!(waiting("unschedulable") + waiting("backoff"), 1.0);
+    let came = r#"scheduler_queue_incoming_pods_total{event="UnschedulablePodAdd",queue="active"}"#;
+    assert_eq!(value(&text, came), 2.0);
+    assert_eq!(value(&text, r#"leader_election_master_status{name="kube-scheduler"}"#), 1.0);
 }

@@ -10,11 +10,10 @@ use std::ffi::OsString;
 
 use anyhow::Context;
 use apiserver::{attributes::UserInfo, flags::Flags as ApiServerFlags, service::ApiServer};
-use client::{ClientSource, Metrics};
+use client::{ClientSource, Metrics, Numbers};
 use component::monitoring::{self, Monitoring, gate::Gate};
 use http::{HeaderValue, Request, header::USER_AGENT};
 use kube::client::Body;
-use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, ServiceExt};
@@ -74,7 +73,7 @@ async fn start_components(
     controllers.local_path_directory = layout.volumes().display().to_string();
     controllers.cluster_cidr = vec![settings.cluster_cidr.into()];
     controllers.service_cluster_ip_range = vec![settings.service_cidr.into()];
-    let (registry, metrics) = numbers();
+    let Numbers { registry, metrics } = Numbers::default();
     let counted = mount.counted(&metrics);
     let client = counted.client(UserInfo::new("system:kube-controller-manager", &[]), "kube-controller-manager");
     let monitoring =
@@ -89,10 +88,12 @@ async fn start_components(
 
     let mut configuration = scheduler::configuration::Configuration::default();
     configuration.leader_election.leader_elect = false;
-    let (registry, metrics) = numbers();
+    let mut numbers = Numbers::default();
+    let metrics = scheduler::metrics::Metrics::new(&mut numbers, configuration.scheduler_name());
     let user = UserInfo::new("system:kube-scheduler", &[]);
-    let client = mount.counted(&metrics).client(user, "kube-scheduler");
-    let monitoring = Monitoring { registry, gate: Gate::new(client.clone()), client_authority: Some(authority) };
+    let client = mount.counted(&numbers.metrics).client(user, "kube-scheduler");
+    let gate = Gate::new(client.clone());
+    let monitoring = Monitoring { registry: numbers.registry, gate, client_authority: Some(authority) };
     start("scheduler", Box::pin(scheduler::run(configuration, client, metrics, shutdown.clone())));
     let listener = monitoring::bind(([0, 0, 0, 0], 10259).into()).await?;
     start("scheduler's health", Box::pin(monitoring.serve(listener, shutdown.clone())));
@@ -131,14 +132,6 @@ async fn named(name: &'static str, work: impl Future<Output = anyhow::Result<()>
 struct Mount {
     server: ApiServer,
     metrics: Metrics,
-}
-
-/// What a component counts, and who shows it.
-fn numbers() -> (Registry, Metrics) {
-    let mut registry = Registry::default();
-    component::process::register(&mut registry);
-    let metrics = Metrics::new(&mut registry);
-    (registry, metrics)
 }
 
 impl Mount {
