@@ -23,6 +23,7 @@ use crate::cri::Runtime;
 use crate::environment::{self, Sources};
 use crate::field_path::NodeAmounts;
 use crate::machine::Machine;
+use crate::metrics::Metrics;
 use crate::observed::{PodRuntime, Sandbox};
 use crate::recorder::PodRecorder;
 use crate::security::ImageUser;
@@ -43,6 +44,7 @@ pub struct Acts {
     pub recorder: Recorder,
     pub services: Cache<Service>,
     pub machine: Machine,
+    pub metrics: Metrics,
     /// Which pod a sandbox or container belongs to, for the runtime's events.
     owners: Mutex<HashMap<String, String>>,
     /// Containers and sandboxes whose exit was heard, while the runtime's own lists may still call them running.
@@ -59,6 +61,7 @@ impl Acts {
         recorder: Recorder,
         services: Cache<Service>,
         machine: Machine,
+        metrics: Metrics,
     ) -> Self {
         Self {
             config,
@@ -67,6 +70,7 @@ impl Acts {
             recorder,
             services,
             machine,
+            metrics,
             owners: Mutex::default(),
             exited: Mutex::default(),
             exits: watch::Sender::default(),

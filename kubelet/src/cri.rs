@@ -4,7 +4,7 @@
 //! Left out: CRI v1alpha2, and a second socket for images.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper_util::rt::TokioIo;
 use proto::containerd::events_client::EventsClient;
@@ -13,7 +13,9 @@ use proto::cri::runtime_service_client::RuntimeServiceClient;
 use proto::cri::*;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Status};
+use tonic::{Code, Request, Response, Status};
+
+use crate::metrics::Metrics;
 
 /// Lists of a crowded node are bigger than gRPC's default of 4 MiB.
 const MAX_MESSAGE_BYTES: usize = 16 << 20;
@@ -60,11 +62,13 @@ pub struct Runtime {
     pods: RuntimeServiceClient<Channel>,
     images: ImageServiceClient<Channel>,
     events: EventsClient<Channel>,
+    metrics: Metrics,
 }
 
 impl Runtime {
     /// Talks to the socket at `endpoint` (`unix:///run/containerd/containerd.sock`, or a path). Nothing is dialled yet.
-    pub fn new(endpoint: &str) -> Self {
+    /// Calls are counted in `metrics`.
+    pub fn new(endpoint: &str, metrics: Metrics) -> Self {
         let socket = socket_path(endpoint);
         let connect = tower::service_fn(move |_: http::Uri| {
             let socket = socket.clone();
@@ -75,7 +79,20 @@ impl Runtime {
             pods: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             images: ImageServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES),
             events: EventsClient::new(channel),
+            metrics,
         }
+    }
+
+    /// Counts a call under upstream's name of it.
+    async fn counted<T>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let began = Instant::now();
+        let answer = call.await;
+        self.metrics.called(operation, answer.is_ok(), began.elapsed());
+        answer.map(Response::into_inner)
     }
 
     /// The client of containerd's own event service, for `events`.
@@ -85,42 +102,54 @@ impl Runtime {
 
     pub async fn version(&self) -> Result<VersionResponse, CriError> {
         let version = VersionRequest { version: "v1".into() };
-        Ok(self.pods.clone().version(within(version, REQUEST_TIMEOUT)).await?.into_inner())
+        Ok(self.counted("version", self.pods.clone().version(within(version, REQUEST_TIMEOUT))).await?)
     }
 
     /// The runtime's own conditions: `RuntimeReady` and `NetworkReady`.
     pub async fn conditions(&self) -> Result<Vec<RuntimeCondition>, CriError> {
         let request = within(StatusRequest { verbose: false }, Duration::from_secs(10));
-        let answer = self.pods.clone().status(request).await?.into_inner();
+        let answer = self.counted("status", self.pods.clone().status(request)).await?;
         Ok(answer.status.unwrap_or_default().conditions)
     }
 
     pub async fn run_sandbox(&self, config: PodSandboxConfig, handler: String) -> Result<String, CriError> {
         let request = RunPodSandboxRequest { config: Some(config), runtime_handler: handler };
-        let answer = self.pods.clone().run_pod_sandbox(within(request, REQUEST_TIMEOUT * 2)).await?;
-        Ok(answer.into_inner().pod_sandbox_id)
+        let answer = self
+            .counted("run_podsandbox", self.pods.clone().run_pod_sandbox(within(request, REQUEST_TIMEOUT * 2)))
+            .await?;
+        Ok(answer.pod_sandbox_id)
     }
 
     /// Stops what still runs in it and gives its address back. Stopping a stopped one is no error.
     pub async fn stop_sandbox(&self, id: &str) -> Result<(), CriError> {
         let request = StopPodSandboxRequest { pod_sandbox_id: id.into() };
-        absent_is_done(self.pods.clone().stop_pod_sandbox(within(request, REQUEST_TIMEOUT)).await)
+        absent_is_done(
+            self.counted("stop_podsandbox", self.pods.clone().stop_pod_sandbox(within(request, REQUEST_TIMEOUT))).await,
+        )
     }
 
     pub async fn remove_sandbox(&self, id: &str) -> Result<(), CriError> {
         let request = RemovePodSandboxRequest { pod_sandbox_id: id.into() };
-        absent_is_done(self.pods.clone().remove_pod_sandbox(within(request, REQUEST_TIMEOUT)).await)
+        absent_is_done(
+            self.counted("remove_podsandbox", self.pods.clone().remove_pod_sandbox(within(request, REQUEST_TIMEOUT)))
+                .await,
+        )
     }
 
     pub async fn sandboxes(&self, filter: PodSandboxFilter) -> Result<Vec<PodSandbox>, CriError> {
         let request = ListPodSandboxRequest { filter: Some(filter) };
-        Ok(self.pods.clone().list_pod_sandbox(within(request, REQUEST_TIMEOUT)).await?.into_inner().items)
+        Ok(self
+            .counted("list_podsandbox", self.pods.clone().list_pod_sandbox(within(request, REQUEST_TIMEOUT)))
+            .await?
+            .items)
     }
 
     pub async fn sandbox_status(&self, id: &str) -> Result<PodSandboxStatus, CriError> {
         let request = PodSandboxStatusRequest { pod_sandbox_id: id.into(), verbose: false };
-        let answer = self.pods.clone().pod_sandbox_status(within(request, REQUEST_TIMEOUT)).await?;
-        answer.into_inner().status.ok_or_else(|| CriError::NotFound(format!("sandbox {id} has no status")))
+        let answer = self
+            .counted("podsandbox_status", self.pods.clone().pod_sandbox_status(within(request, REQUEST_TIMEOUT)))
+            .await?;
+        answer.status.ok_or_else(|| CriError::NotFound(format!("sandbox {id} has no status")))
     }
 
     pub async fn create_container(
@@ -134,12 +163,15 @@ impl Runtime {
             config: Some(config),
             sandbox_config: Some(sandbox),
         };
-        Ok(self.pods.clone().create_container(within(request, REQUEST_TIMEOUT)).await?.into_inner().container_id)
+        Ok(self
+            .counted("create_container", self.pods.clone().create_container(within(request, REQUEST_TIMEOUT)))
+            .await?
+            .container_id)
     }
 
     pub async fn start_container(&self, id: &str) -> Result<(), CriError> {
         let request = StartContainerRequest { container_id: id.into() };
-        self.pods.clone().start_container(within(request, REQUEST_TIMEOUT)).await?;
+        self.counted("start_container", self.pods.clone().start_container(within(request, REQUEST_TIMEOUT))).await?;
         Ok(())
     }
 
@@ -147,66 +179,83 @@ impl Runtime {
     pub async fn stop_container(&self, id: &str, grace_seconds: i64) -> Result<(), CriError> {
         let request = StopContainerRequest { container_id: id.into(), timeout: grace_seconds };
         let limit = REQUEST_TIMEOUT + Duration::from_secs(grace_seconds.max(0) as u64);
-        absent_is_done(self.pods.clone().stop_container(within(request, limit)).await)
+        absent_is_done(self.counted("stop_container", self.pods.clone().stop_container(within(request, limit))).await)
     }
 
     pub async fn remove_container(&self, id: &str) -> Result<(), CriError> {
         let request = RemoveContainerRequest { container_id: id.into() };
-        absent_is_done(self.pods.clone().remove_container(within(request, REQUEST_TIMEOUT)).await)
+        absent_is_done(
+            self.counted("remove_container", self.pods.clone().remove_container(within(request, REQUEST_TIMEOUT)))
+                .await,
+        )
     }
 
     pub async fn containers(&self, filter: ContainerFilter) -> Result<Vec<Container>, CriError> {
         let request = ListContainersRequest { filter: Some(filter) };
-        Ok(self.pods.clone().list_containers(within(request, REQUEST_TIMEOUT)).await?.into_inner().containers)
+        Ok(self
+            .counted("list_containers", self.pods.clone().list_containers(within(request, REQUEST_TIMEOUT)))
+            .await?
+            .containers)
     }
 
     pub async fn container_status(&self, id: &str) -> Result<ContainerStatus, CriError> {
         let request = ContainerStatusRequest { container_id: id.into(), verbose: false };
-        let answer = self.pods.clone().container_status(within(request, REQUEST_TIMEOUT)).await?;
-        answer.into_inner().status.ok_or_else(|| CriError::NotFound(format!("container {id} has no status")))
+        let answer = self
+            .counted("container_status", self.pods.clone().container_status(within(request, REQUEST_TIMEOUT)))
+            .await?;
+        answer.status.ok_or_else(|| CriError::NotFound(format!("container {id} has no status")))
     }
 
     pub async fn reopen_log(&self, id: &str) -> Result<(), CriError> {
         let request = ReopenContainerLogRequest { container_id: id.into() };
-        self.pods.clone().reopen_container_log(within(request, REQUEST_TIMEOUT)).await?;
+        self.counted("reopen_container_log", self.pods.clone().reopen_container_log(within(request, REQUEST_TIMEOUT)))
+            .await?;
         Ok(())
     }
 
     pub async fn stats(&self) -> Result<Vec<ContainerStats>, CriError> {
         let request = ListContainerStatsRequest::default();
-        Ok(self.pods.clone().list_container_stats(within(request, REQUEST_TIMEOUT)).await?.into_inner().stats)
+        Ok(self
+            .counted("list_container_stats", self.pods.clone().list_container_stats(within(request, REQUEST_TIMEOUT)))
+            .await?
+            .stats)
     }
 
     /// Runs a command in a container to its end, at most `limit`.
     pub async fn exec_sync(&self, id: &str, command: &[String], limit: Duration) -> Result<ExecSyncResponse, CriError> {
         let timeout = limit.as_secs().max(1) as i64;
         let request = ExecSyncRequest { container_id: id.into(), cmd: command.to_vec(), timeout };
-        Ok(self.pods.clone().exec_sync(within(request, limit + Duration::from_secs(10))).await?.into_inner())
+        Ok(self
+            .counted("exec_sync", self.pods.clone().exec_sync(within(request, limit + Duration::from_secs(10))))
+            .await?)
     }
 
     /// Where the runtime's streaming server takes this exec session.
     pub async fn exec(&self, request: ExecRequest) -> Result<String, CriError> {
-        Ok(self.pods.clone().exec(within(request, REQUEST_TIMEOUT)).await?.into_inner().url)
+        Ok(self.counted("exec", self.pods.clone().exec(within(request, REQUEST_TIMEOUT))).await?.url)
     }
 
     /// Where the runtime's streaming server takes this attach session.
     pub async fn attach(&self, request: AttachRequest) -> Result<String, CriError> {
-        Ok(self.pods.clone().attach(within(request, REQUEST_TIMEOUT)).await?.into_inner().url)
+        Ok(self.counted("attach", self.pods.clone().attach(within(request, REQUEST_TIMEOUT))).await?.url)
     }
 
     /// Where the runtime's streaming server takes this port-forward session.
     pub async fn port_forward(&self, request: PortForwardRequest) -> Result<String, CriError> {
-        Ok(self.pods.clone().port_forward(within(request, REQUEST_TIMEOUT)).await?.into_inner().url)
+        Ok(self.counted("port_forward", self.pods.clone().port_forward(within(request, REQUEST_TIMEOUT))).await?.url)
     }
 
     pub async fn image(&self, reference: &str) -> Result<Option<Image>, CriError> {
         let request = ImageStatusRequest { image: Some(image_spec(reference)), verbose: false };
-        Ok(self.images.clone().image_status(within(request, REQUEST_TIMEOUT)).await?.into_inner().image)
+        Ok(self
+            .counted("image_status", self.images.clone().image_status(within(request, REQUEST_TIMEOUT)))
+            .await?
+            .image)
     }
 
     pub async fn image_list(&self) -> Result<Vec<Image>, CriError> {
         let request = ListImagesRequest::default();
-        Ok(self.images.clone().list_images(within(request, REQUEST_TIMEOUT)).await?.into_inner().images)
+        Ok(self.counted("list_images", self.images.clone().list_images(within(request, REQUEST_TIMEOUT))).await?.images)
     }
 
     /// Pulls an image. There is no time limit: layers may be large and lines slow.
@@ -217,12 +266,14 @@ impl Runtime {
         sandbox: Option<PodSandboxConfig>,
     ) -> Result<String, CriError> {
         let request = PullImageRequest { image: Some(image_spec(reference)), auth, sandbox_config: sandbox };
-        Ok(self.images.clone().pull_image(request).await?.into_inner().image_ref)
+        Ok(self.counted("pull_image", self.images.clone().pull_image(request)).await?.image_ref)
     }
 
     pub async fn remove_image(&self, reference: &str) -> Result<(), CriError> {
         let request = RemoveImageRequest { image: Some(image_spec(reference)) };
-        absent_is_done(self.images.clone().remove_image(within(request, REQUEST_TIMEOUT)).await)
+        absent_is_done(
+            self.counted("remove_image", self.images.clone().remove_image(within(request, REQUEST_TIMEOUT))).await,
+        )
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ::client::{Cache, Informers, Recorder, Selector};
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
+use prometheus_client::registry::Registry;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -32,6 +33,7 @@ pub mod images;
 pub mod local_volumes;
 pub mod logs;
 pub mod machine;
+pub mod metrics;
 pub mod node;
 pub mod observed;
 pub mod plan;
@@ -52,13 +54,14 @@ pub mod worker;
 pub use config::Config;
 
 /// Runs the kubelet of one node until `shutdown`; says `ready` when it listens and knows its pods. Containers run on when
-/// it ends.
+/// it ends. `registry` is shown at /metrics, with the kubelet's own numbers.
 ///
 /// # Errors
 /// The root folder can't be made, or the server can't listen.
 pub async fn run(
     mut config: Config,
     client: kube::Client,
+    mut registry: Registry,
     ready: impl FnOnce() + Send,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -68,7 +71,8 @@ pub async fn run(
     }
     let bound = server::bind(&config.server, &config.node_name).await?;
     let machine = machine::Machine::look(&config.root_dir);
-    let runtime = cri::Runtime::new(&config.container_runtime_endpoint);
+    let metrics = metrics::Metrics::new(&mut registry, &config.node_name);
+    let runtime = cri::Runtime::new(&config.container_runtime_endpoint, metrics.clone());
     let informers = Informers::new(client.clone());
     let of_node = Selector::fields(format!("spec.nodeName={}", config.node_name));
     let this_node = Selector::fields(format!("metadata.name={}", config.node_name));
@@ -78,7 +82,8 @@ pub async fn run(
     let recorder = Recorder::on_host(client.clone(), "kubelet", &config.node_name);
 
     let (heard, events) = tokio::sync::mpsc::channel(1024);
-    let acts = acts::Acts::new(config.clone(), client.clone(), runtime.clone(), recorder, services, machine.clone());
+    let (own, seen) = (config.clone(), machine.clone());
+    let acts = acts::Acts::new(own, client.clone(), runtime.clone(), recorder, services, seen, metrics);
     let acts = Arc::new(acts);
     let network_written = Notify::new();
     let first = async {
@@ -93,7 +98,7 @@ pub async fn run(
         node::keep(config.clone(), client, runtime.clone(), machine, &network_written, shutdown.clone()),
         logs::rotation::follow(&config, runtime.clone(), shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
-        server::Server::new(acts.clone(), pods.clone()).run(bound, shutdown.clone()),
+        server::Server::new(acts.clone(), pods.clone()).run(bound, registry, shutdown.clone()),
         pods::follow(acts, pods.clone(), events, shutdown.clone()),
     );
     Ok(())

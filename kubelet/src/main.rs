@@ -52,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
     config.cni_conf_dir = flags.cni_conf_dir.unwrap_or(config.cni_conf_dir);
     config.container_runtime_endpoint = flags.container_runtime_endpoint.unwrap_or(config.container_runtime_endpoint);
     let agent = format!("kubelet/{}", component::version::GIT_VERSION);
-    let client = client::connect(&flags.kubeconfig, &agent).await.context("no API server")?;
-    kubelet::run(config, client, component::notify::ready, shutdown::on_signal()?).await
+    let client::Numbers { registry, metrics } = client::Numbers::default();
+    let client = client::connect_counted(&flags.kubeconfig, &agent, &metrics).await.context("no API server")?;
+    kubelet::run(config, client, registry, component::notify::ready, shutdown::on_signal()?).await
 }

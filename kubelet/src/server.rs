@@ -18,6 +18,7 @@ use client::{Cache, ObjectKey};
 use component::serve::{self, ClientCertificates, Health, TlsFiles};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::Pod;
+use prometheus_client::registry::Registry;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -78,23 +79,24 @@ impl Server {
         Self { acts, pods, gate }
     }
 
-    /// Serves until shutdown.
-    pub async fn run(self, bound: Bound, shutdown: CancellationToken) {
+    /// Serves until shutdown; `registry` is what it shows at /metrics, with what the pods say.
+    pub async fn run(self, bound: Bound, registry: Registry, shutdown: CancellationToken) {
         let health = Health::default();
         if let Some(listener) = bound.health {
             let router = serve::health_routes(health.clone());
             let stop = shutdown.clone().cancelled_owned();
             tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stop).into_future());
         }
-        let router = self.routes().merge(serve::health_routes(health));
+        let router = self.routes(registry).merge(serve::health_routes(health));
         let router = router.layer(from_fn_with_state(self.gate.clone(), guard));
         if let Err(error) = serve::serve(bound.listener, bound.tls, router, shutdown).await {
             warn!(%error, "the server has stopped");
         }
     }
 
-    fn routes(&self) -> Router {
-        let metrics = Arc::new(metrics::registry(self));
+    fn routes(&self, mut registry: Registry) -> Router {
+        metrics::register(&mut registry, self);
+        let metrics = Arc::new(registry);
         Router::new()
             .route("/pods", get(pods))
             .route("/metrics", get(|| async move { serve::metrics_text(&metrics) }))

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
@@ -19,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::acts::{Acts, StartError};
+use crate::metrics::Turn;
 use crate::observed::{self, PodRuntime};
 use crate::plan::{self, Action, Failure, Progress};
 use crate::pod_spec;
@@ -80,6 +82,8 @@ pub struct Worker {
     progress: Progress,
     tasks: JoinSet<Done>,
     reported: Option<PodStatus>,
+    /// When the pod was seen first; none once its start has been counted.
+    seen: Option<Instant>,
     /// What of the pod its owner may have changed.
     edition: Edition,
 }
@@ -93,11 +97,24 @@ impl Worker {
         let probes = Probes::new(acts.runtime.clone(), recorder.clone(), wake.clone());
         let (progress, tasks) = (Progress::default(), JoinSet::new());
         let edition = edition(wanted.borrow().pod());
-        Self { acts, wanted, wake, recorder, probes, progress, tasks, reported: None, edition }
+        Self {
+            acts,
+            wanted,
+            wake,
+            recorder,
+            probes,
+            progress,
+            tasks,
+            reported: None,
+            seen: Some(Instant::now()),
+            edition,
+        }
     }
 
     pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut turn = Turn::Create;
         loop {
+            let began = Instant::now();
             let wanted = self.wanted.borrow_and_update().clone();
             let pod = wanted.pod().clone();
             self.progress.forgotten = matches!(wanted, Wanted::Gone(_));
@@ -110,10 +127,16 @@ impl Worker {
                     now + RUNTIME_RETRY
                 }
             };
+            let ends = self.progress.forgotten || pod.metadata.deletion_timestamp.is_some();
+            self.acts.metrics.looked(if ends { Turn::Kill } else { turn }, began.elapsed());
+            turn = Turn::Sync;
             let wait = look_again.duration_since(Timestamp::now()).max(SignedDuration::ZERO);
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                changed = self.wanted.changed() => if changed.is_err() { return },
+                changed = self.wanted.changed() => match changed {
+                    Ok(()) => turn = Turn::Update,
+                    Err(_) => return,
+                },
                 () = self.wake.notified() => {}
                 Some(done) = self.tasks.join_next() => if let Ok(done) = done && self.take(done) { return },
                 () = tokio::time::sleep(wait.unsigned_abs()) => {}
@@ -140,6 +163,7 @@ impl Worker {
         if !self.progress.forgotten {
             let host = HostAddresses { ips: self.acts.host_ips() };
             let status = status::pod_status(pod, runtime, &self.progress, &verdicts, &host, now);
+            self.count_start(pod, &status);
             reported = self.report(pod, status).await;
         }
         let backs_off = reported && self.tell_image_back_off(pod);
@@ -151,6 +175,20 @@ impl Worker {
                 (false, true) => RESYNC,
             };
         plan.look_again_at.unwrap_or(latest).min(latest)
+    }
+
+    /// A pod that is Running now and was not before has started; one that a kubelet before this one started has not.
+    fn count_start(&mut self, pod: &Pod, status: &PodStatus) {
+        let before = self.reported.as_ref().or(pod.status.as_ref()).and_then(|before| before.phase.as_deref());
+        match (before, status.phase.as_deref()) {
+            (None | Some("Pending"), Some("Running")) => {
+                if let Some(seen) = self.seen.take() {
+                    self.acts.metrics.started(seen.elapsed());
+                }
+            }
+            (Some("Running" | "Succeeded" | "Failed"), _) => self.seen = None,
+            _ => {}
+        }
     }
 
     /// Whoever edits a pod may have repaired it: what failed for want of something is tried again at once.

@@ -28,6 +28,7 @@ pub mod sysctl;
 use std::sync::Arc;
 
 use client::Informers;
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 pub use config::Config;
@@ -38,19 +39,20 @@ use ruleset::Ruleset;
 use serve::Progress;
 
 /// Runs the proxy of one node until `shutdown`; says `ready` when the kernel has its rules for the first time. They stay
-/// when it ends, so that nothing stops working.
+/// when it ends, so that nothing stops working. `registry` is shown at /metrics, with the proxy's own numbers.
 ///
 /// # Errors
 /// A port of its own is taken.
 pub async fn run(
     config: Config,
     client: kube::Client,
+    registry: Registry,
     ready: impl FnOnce() + Send,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let observed = Observed::new(&Informers::new(client));
     let progress = Arc::new(Progress::new(config.sync_period));
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(registry, progress.clone()));
     let health = async {
         let Some(address) = config.healthz_bind_address else { return Ok(()) };
         serve::health(address, progress.clone(), shutdown.clone()).await

@@ -63,8 +63,10 @@ async fn main() -> anyhow::Result<()> {
     let config = config(&flags, &file)?;
     let kubeconfig = flags.kubeconfig.unwrap_or_else(|| file.kubeconfig());
     let user_agent = format!("kube-proxy/{}", component::version::GIT_VERSION);
-    let client = client::connect(&kubeconfig, &user_agent).await.context("no API server without --kubeconfig")?;
-    proxy::run(config, client, component::notify::ready, component::shutdown::on_signal()?).await
+    let client::Numbers { registry, metrics } = client::Numbers::default();
+    let client = client::connect_counted(&kubeconfig, &user_agent, &metrics).await;
+    let client = client.context("no API server without --kubeconfig")?;
+    proxy::run(config, client, registry, component::notify::ready, component::shutdown::on_signal()?).await
 }
 
 fn config(flags: &Flags, file: &KubeProxyConfiguration) -> anyhow::Result<Config> {

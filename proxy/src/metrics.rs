@@ -1,19 +1,27 @@
 //! The numbers of the proxy, under upstream's names where it has them.
 //!
 //! Upstream: pkg/proxy/metrics/metrics.go
+//! Left out: how long a change of an endpoint takes to reach the kernel (network_programming_duration_seconds).
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+
+use crate::serve::Progress;
 
 /// All metrics; clones of the parts share their numbers.
 #[derive(Debug)]
 pub struct Metrics {
-    registry: Registry,
+    /// What is shown at /metrics.
+    pub registry: Registry,
     /// How long a run took, from decision to kernel.
     pub sync_seconds: Histogram,
     pub restore_failures: Counter,
@@ -24,8 +32,21 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    /// Numbers that are shown nowhere.
     fn default() -> Metrics {
-        let mut registry = Registry::with_prefix("kubeproxy");
+        Metrics::within(Registry::default())
+    }
+}
+
+impl Metrics {
+    /// Numbers that are shown with those of `all`, and how far the runs have come with them.
+    pub fn new(mut all: Registry, progress: Arc<Progress>) -> Metrics {
+        all.register_collector(Box::new(Runs(progress)));
+        Metrics::within(all)
+    }
+
+    fn within(mut all: Registry) -> Metrics {
+        let registry = all.sub_registry_with_prefix("kubeproxy");
         let sync_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 15));
         let (restore_failures, resync_differences) = (Counter::default(), Counter::default());
         let (services, rules) = (Gauge::default(), Gauge::default());
@@ -36,18 +57,25 @@ impl Default for Metrics {
         registry.register("resync_differences", differences, resync_differences.clone());
         registry.register("services", "Ports of Services with rules", services.clone());
         registry.register("sync_proxy_rules_iptables_total", "Rules of the proxy in the kernel", rules.clone());
-        Metrics { registry, sync_seconds, restore_failures, resync_differences, services, rules }
+        Metrics { registry: all, sync_seconds, restore_failures, resync_differences, services, rules }
     }
 }
 
-impl Metrics {
-    /// The text that Prometheus reads.
-    ///
-    /// # Errors
-    /// None that can happen when writing to memory.
-    pub fn encode(&self) -> Result<String, fmt::Error> {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
-        Ok(text)
+/// When runs began and ended well, asked when somebody wants to know.
+#[derive(Debug)]
+struct Runs(Arc<Progress>);
+
+impl Collector for Runs {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (queued, updated) = self.0.last_runs();
+        for (name, help, at) in [
+            ("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "When a run was last due, since 1970", queued),
+            ("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "When a run last ended well, since 1970", updated),
+        ] {
+            let Some(at) = at else { continue };
+            let gauge = ConstGauge::new(at.as_duration().as_secs_f64());
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -32,6 +32,8 @@ struct Runs {
     /// When the oldest change was seen that is not in the kernel yet.
     pending_since: Option<Timestamp>,
     last_updated: Option<Timestamp>,
+    /// When the newest change was seen.
+    last_queued: Option<Timestamp>,
     node_leaves: bool,
 }
 
@@ -43,12 +45,21 @@ impl Progress {
 
     /// A run begins.
     pub fn began(&self, now: Timestamp) {
-        self.runs.send_modify(|runs| runs.pending_since = runs.pending_since.or(Some(now)));
+        self.runs.send_modify(|runs| {
+            runs.pending_since = runs.pending_since.or(Some(now));
+            runs.last_queued = Some(now);
+        });
     }
 
     /// A run ended well: all that was seen before it is in the kernel.
     pub fn ended(&self, now: Timestamp) {
         self.runs.send_modify(|runs| (runs.pending_since, runs.last_updated) = (None, Some(now)));
+    }
+
+    /// When a run last began, and when one last ended well.
+    pub fn last_runs(&self) -> (Option<Timestamp>, Option<Timestamp>) {
+        let runs = *self.runs.borrow();
+        (runs.last_queued, runs.last_updated)
     }
 
     /// Waits until a run has ended well and none is due.
@@ -111,20 +122,12 @@ pub async fn health(address: SocketAddr, progress: Arc<Progress>, shutdown: Canc
 /// # Errors
 /// The address is taken.
 pub async fn metrics(address: SocketAddr, metrics: Arc<Metrics>, shutdown: CancellationToken) -> anyhow::Result<()> {
-    let text = |State(metrics): State<Arc<Metrics>>| async move { encoded(&metrics) };
+    let text = |State(metrics): State<Arc<Metrics>>| async move { component::serve::metrics_text(&metrics.registry) };
     let router = Router::new()
         .route("/metrics", get(text))
         .route("/proxyMode", get(|| async { "iptables" }))
         .route("/healthz", get(|| async { "ok" }));
     serve(address, "metrics", router.with_state(metrics), shutdown).await
-}
-
-fn encoded(metrics: &Metrics) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    match metrics.encode() {
-        Ok(text) => ([("content-type", kind)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
 }
 
 async fn serve(address: SocketAddr, what: &str, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -1,7 +1,6 @@
-//! What the components other than the API server show of themselves on their ports, and to whom.
+//! What the components show of themselves on their ports, and to whom.
 //!
 //! Upstream: test/integration/serving/serving_test.go, test/e2e/instrumentation
-//! Left out: the API server's own /metrics (apiserver.rs).
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
@@ -25,6 +24,12 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use tests::rig::{Namespace, Node};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+};
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
 
@@ -153,20 +158,20 @@ async fn metrics(cluster: &Cluster, address: SocketAddr) -> String {
     text
 }
 
-/// Reads /metrics until all of these series are there: what a component has done is counted a moment later.
-async fn metrics_with(cluster: &Cluster, address: SocketAddr, series: &[&str]) -> String {
-    let read = async {
+/// Reads /metrics until it is so: what a component has done is counted a moment later.
+async fn until(read: impl AsyncFn() -> String, is_so: impl Fn(&str) -> bool) -> String {
+    let reading = async {
         loop {
-            let text = metrics(cluster, address).await;
-            let has = |series: &&str| {
-                text.lines().any(|line| line.strip_prefix(*series).is_some_and(|rest| rest.starts_with(' ')))
-            };
-            if series.iter().all(has) {
+            let text = read().await;
+            if is_so(&text) {
                 return text;
             }
         }
     };
-    tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| panic!("{series:?} does not come"))
+    match tokio::time::timeout(PATIENCE, reading).await {
+        Ok(text) => text,
+        Err(_) => panic!("it is never so:\n{}", read().await),
+    }
 }
 
 /// Compares the names of metrics and their types with a file.
@@ -273,7 +278,8 @@ async fn a_scheduler_counts_attempts_and_what_waits() {
     let (scheduled, unschedulable) = (attempts("scheduled"), attempts("unschedulable"));
     let [small, large] =
         [&scheduled, &unschedulable].map(|labels| format!("scheduler_schedule_attempts_total{labels}"));
-    let text = metrics_with(&cluster, address, &[&small, &large]).await;
+    let read = async || metrics(&cluster, address).await;
+    let text = until(read, |text| [&small, &large].iter().all(|series| text.contains(&format!("\n{series} ")))).await;
     check_names(&text, expect_file!["monitoring/scheduler.txt"]);
     assert_eq!(value(&text, &small), 1.0);
     assert_eq!(value(&text, &format!("scheduler_scheduling_attempt_duration_seconds_count{scheduled}")), 1.0);
@@ -286,4 +292,55 @@ async fn a_scheduler_counts_attempts_and_what_waits() {
     let came = r#"scheduler_queue_incoming_pods_total{event="UnschedulablePodAdd",queue="active"}"#;
     assert_eq!(value(&text, came), 2.0);
     assert_eq!(value(&text, r#"leader_election_master_status{name="kube-scheduler"}"#), 1.0);
+}
+
+#[test]
+fn a_kubelet_counts_its_pods_and_its_calls_of_the_runtime() {
+    Namespace::new().run(async |_| {
+        let node = Node::start().await;
+        node.create("p", "trap 'exit 0' TERM; while :; do sleep 1000000 & wait; done").await;
+        node.running("p").await;
+        let client = node.client();
+        let read = async || {
+            let request = http::Request::get("/api/v1/nodes/n1/proxy/metrics").body(Vec::new()).unwrap();
+            client.request_text(request).await.unwrap()
+        };
+        let running = "\nkubelet_running_containers{container_state=\"running\"} 1\n";
+        let text = until(read, |text| text.contains(running)).await;
+        check_names(&text, expect_file!["monitoring/kubelet.txt"]);
+        assert_eq!(value(&text, r#"kubelet_node_name{node="n1"}"#), 1.0);
+        assert_eq!(value(&text, "kubelet_running_pods"), 1.0);
+        assert_eq!(value(&text, "kubelet_pod_start_duration_seconds_count"), 1.0);
+        assert_eq!(value(&text, r#"kubelet_pod_worker_duration_seconds_count{operation_type="create"}"#), 1.0);
+        for (operation, count) in [("run_podsandbox", 1.0), ("create_container", 1.0), ("start_container", 1.0)] {
+            let of = |name: &str| value(&text, &format!("kubelet_{name}{{operation_type=\"{operation}\"}}"));
+            assert_eq!(of("runtime_operations_total"), count);
+            assert_eq!(of("runtime_operations_errors_total"), 0.0);
+            assert_eq!(of("runtime_operations_duration_seconds_count"), count);
+        }
+    });
+}
+
+#[test]
+fn a_proxy_says_when_the_kernel_got_its_rules() {
+    Namespace::new().run(async |_| {
+        let cluster = Cluster::start().await;
+        let Numbers { registry, metrics } = Numbers::default();
+        let client = cluster.counted(UserInfo::new("system:kube-proxy", &[]), &metrics);
+        let (say, ready) = oneshot::channel();
+        let shutdown = CancellationToken::new();
+        let ready_now = move || say.send(()).unwrap();
+        tokio::spawn(proxy::run(proxy::Config::new("n1"), client, registry, ready_now, shutdown.clone()));
+        tokio::time::timeout(PATIENCE, ready).await.expect("the first run ends").unwrap();
+        let mut stream = TcpStream::connect("127.0.0.1:10249").await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: proxy\r\n\r\n").await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        check_names(&text, expect_file!["monitoring/proxy.txt"]);
+        let now = Timestamp::now().as_duration().as_secs_f64();
+        let queued = value(&text, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds");
+        let updated = value(&text, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
+        assert!(now - 60.0 < queued && queued <= updated && updated <= now, "{queued} {updated} {now}");
+        shutdown.cancel();
+    });
 }

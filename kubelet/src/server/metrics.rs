@@ -1,7 +1,7 @@
 //! The numbers of a kubelet that are read from what it already knows.
 //!
 //! Upstream: pkg/kubelet/metrics
-//! Left out: all but the node's name and how many pods and containers run; cadvisor's numbers of containers.
+//! Left out: what is counted as it happens (`crate::metrics`); containers that are created and were never started.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -11,10 +11,8 @@ use prometheus_client::registry::Registry;
 
 use super::Server;
 
-pub(super) fn registry(server: &Server) -> Registry {
-    let mut registry = Registry::default();
+pub(super) fn register(registry: &mut Registry, server: &Server) {
     registry.register_collector(Box::new(Running(server.clone())));
-    registry
 }
 
 /// Counts when it is read.
@@ -31,16 +29,25 @@ impl Collector for Running {
         let pods = self.0.pods.list();
         let phases = pods.iter().filter_map(|pod| pod.status.as_ref()?.phase.as_deref());
         let running = phases.filter(|phase| *phase == "Running").count();
+        let help = "Number of pods that have a running pod sandbox";
+        let gauge = encoder.encode_descriptor("kubelet_running_pods", help, None, MetricType::Gauge)?;
+        ConstGauge::new(count(running)).encode(gauge)?;
         let statuses = pods.iter().flat_map(|pod| pod.status.iter().flat_map(|status| &status.container_statuses));
-        let containers = statuses.flatten().filter(|status| crate::status::is_running(status)).count();
-        let gauges = [
-            ("kubelet_running_pods", "Number of pods that have a running pod sandbox", running),
-            ("kubelet_running_containers", "Number of containers currently running", containers),
-        ];
-        for (name, help, count) in gauges {
-            let gauge = ConstGauge::new(i64::try_from(count).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        let states = statuses.flatten().filter_map(|status| status.state.as_ref());
+        let (mut running, mut exited) = (0, 0);
+        for state in states {
+            running += usize::from(state.running.is_some());
+            exited += usize::from(state.terminated.is_some());
+        }
+        let help = "Number of containers by state";
+        let mut gauge = encoder.encode_descriptor("kubelet_running_containers", help, None, MetricType::Gauge)?;
+        for (state, containers) in [("running", running), ("exited", exited)] {
+            ConstGauge::new(count(containers)).encode(gauge.encode_family(&[("container_state", state)])?)?;
         }
         Ok(())
     }
+}
+
+fn count(pieces: usize) -> i64 {
+    i64::try_from(pieces).unwrap_or(i64::MAX)
 }

@@ -105,13 +105,16 @@ async fn start_components(
     config.local_path_directory = layout.volumes();
     config.cni_conf_dir = layout.state.join("cni/net.d");
     let user = UserInfo::new(format!("system:node:{}", settings.node_name), &["system:nodes"]);
-    start("kubelet", Box::pin(kubelet::run(config, mount.client(user, "kubelet"), || (), shutdown.clone())));
+    let Numbers { registry, metrics } = Numbers::default();
+    let client = mount.counted(&metrics).client(user, "kubelet");
+    start("kubelet", Box::pin(kubelet::run(config, client, registry, || (), shutdown.clone())));
 
     let mut config = proxy::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;
     config.service_cidr = settings.service_cidr;
-    let client = mount.client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
-    start("proxy", Box::pin(proxy::run(config, client, || (), shutdown.clone())));
+    let Numbers { registry, metrics } = Numbers::default();
+    let client = mount.counted(&metrics).client(UserInfo::new("system:kube-proxy", &[]), "kube-proxy");
+    start("proxy", Box::pin(proxy::run(config, client, registry, || (), shutdown.clone())));
 
     let mut config = proxy::dns::Config::new(&settings.node_name);
     config.cluster_cidr = settings.cluster_cidr;
