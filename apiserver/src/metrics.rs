@@ -73,6 +73,7 @@ impl Default for Metrics {
         let requests = Family::default();
         let durations: Durations = Family::new_with_constructor(|| Histogram::new(BUCKETS));
         let mut registry = Registry::default();
+        component::process::register(&mut registry);
         // The encoder adds `_total` to a counter's name.
         registry.register("apiserver_request", "Requests by what they were about and how they ended", requests.clone());
         let help = "Time to the beginning of the answer";

@@ -344,3 +344,36 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
         shutdown.cancel();
     });
 }
+
+#[tokio::test]
+async fn the_api_server_shows_its_requests_and_its_process() {
+    let cluster = Cluster::start().await;
+    cluster.make("/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "a"}})).await;
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    let text = cluster.admin().request_text(request).await.unwrap();
+    check_names(&text, expect_file!["monitoring/apiserver.txt"]);
+    assert!(value(&text, "process_resident_memory_bytes") > 1e6);
+    assert_eq!(value(&text, r#"apiserver_storage_objects{resource="configmaps"}"#), 1.0);
+}
+
+#[test]
+fn the_page_about_metrics_says_what_is_served() {
+    let page = include_str!("../../docs/metrics.md");
+    let told = |heading: &str| -> BTreeSet<String> {
+        let section = page.split("\n## ").find(|section| section.starts_with(heading)).expect(heading);
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        rows.filter_map(|(name, rest)| Some(format!("{name} {}", rest.split(' ').next()?))).collect()
+    };
+    for (heading, served) in [
+        ("API server", include_str!("monitoring/apiserver.txt")),
+        ("Controller manager", include_str!("monitoring/controller-manager.txt")),
+        ("Scheduler", include_str!("monitoring/scheduler.txt")),
+        ("Kubelet", include_str!("monitoring/kubelet.txt")),
+        ("Proxy", include_str!("monitoring/proxy.txt")),
+    ] {
+        // A counter's lines end in `_total`, its name does not.
+        let served: BTreeSet<String> = served.lines().map(|line| line.replace(" counter", "_total counter")).collect();
+        let page: BTreeSet<String> = told("Every component").union(&told(heading)).cloned().collect();
+        assert_eq!(page, served, "{heading}");
+    }
+}
