@@ -1,7 +1,7 @@
 //! Tables: what `kubectl get` prints, rendered by the server.
 //!
-//! Upstream: pkg/printers/tablegenerator.go, apiserver/pkg/endpoints/handlers/response.go (asTable)
-//! Left out: conditions of rows (completed pods), which kubectl no longer reads.
+//! Upstream: pkg/printers/tablegenerator.go, pkg/printers/internalversion/printers.go (printPod),
+//!   apiserver/pkg/endpoints/handlers/response.go (asTable)
 
 use serde_json::{Value, json};
 
@@ -31,6 +31,9 @@ fn columns(row: &Row) -> Vec<Value> {
 
 fn render_row(row: &Row, version: &str, include: IncludeObject, object: &Value, now: i64) -> Value {
     let mut rendered = json!({"cells": (row.cells)(object, now)});
+    if let Some(condition) = condition(row, object) {
+        rendered["conditions"] = json!([condition]);
+    }
     rendered["object"] = match include {
         IncludeObject::None => return rendered_without_object(rendered),
         IncludeObject::Metadata => crate::answer::metadata_only(version, json!({"metadata": object["metadata"]})),
@@ -39,7 +42,44 @@ fn render_row(row: &Row, version: &str, include: IncludeObject, object: &Value, 
     rendered
 }
 
+/// What a row says of its object beside the cells: that a pod has ended.
+fn condition(row: &Row, object: &Value) -> Option<Value> {
+    if !row.group.is_empty() || row.plural != "pods" {
+        return None;
+    }
+    let (reason, message) = match object["status"]["phase"].as_str()? {
+        "Succeeded" => ("Succeeded", "The pod has completed successfully."),
+        "Failed" => ("Failed", "The pod failed."),
+        _ => return None,
+    };
+    Some(json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
+}
+
 fn rendered_without_object(mut rendered: Value) -> Value {
     rendered["object"] = Value::Null;
     rendered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_row_of_a_pod_says_that_it_has_ended() {
+        let rows = crate::rows::rows();
+        let row = |plural: &str| rows.iter().find(|row| row.group.is_empty() && row.plural == plural).unwrap();
+        let conditions = |plural: &str, phase: &str| {
+            let object = json!({"metadata": {"name": "a"}, "status": {"phase": phase}});
+            let table = render(row(plural), "v1", IncludeObject::None, &[object], json!({}), 0);
+            table["rows"][0].get("conditions").cloned()
+        };
+        let ended = |reason: &str, message: &str| {
+            Some(json!([{"type": "Completed", "status": "True", "reason": reason, "message": message}]))
+        };
+        let done = "The pod has completed successfully.";
+        assert_eq!(conditions("pods", "Succeeded"), ended("Succeeded", done));
+        assert_eq!(conditions("pods", "Failed"), ended("Failed", "The pod failed."));
+        assert_eq!(conditions("pods", "Running"), None);
+        assert_eq!(conditions("persistentvolumes", "Failed"), None);
+    }
 }
