@@ -12,6 +12,7 @@ mod template_hash;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use client::Patch;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
@@ -167,7 +168,8 @@ impl<'a> Rollout<'a> {
         let shown = self.deployment.metadata.annotations.as_ref().and_then(|map| map.get(annotations::REVISION));
         if revision.is_some() && shown != revision.as_ref() {
             let patch = json!({"metadata": {"annotations": {annotations::REVISION: revision}}});
-            self.actions.push(actions::merge_patch(self.deployment, patch));
+            // By way of the status, as upstream: there a changed annotation makes no new generation.
+            self.actions.push(Action::patch_status(self.deployment, Patch::Merge(patch)));
         }
     }
 

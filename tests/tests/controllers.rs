@@ -121,6 +121,20 @@ async fn roll_out(deployments: &Api<Deployment>, name: &str) {
     timeout(PATIENCE, await_condition(deployments.clone(), name, observed)).await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_deployment_whose_revision_was_noted_is_still_of_its_first_generation() {
+    let shutdown = CancellationToken::new();
+    let deployments: Api<Deployment> = Api::default_namespaced(cluster(&shutdown).await);
+    deployments.create(&PostParams::default(), &deployment("web")).await.unwrap();
+    let noted = |deployment: Option<&Deployment>| {
+        let annotations = deployment.and_then(|deployment| deployment.metadata.annotations.as_ref());
+        annotations.is_some_and(|annotations| annotations.contains_key("deployment.kubernetes.io/revision"))
+    };
+    let noted = timeout(PATIENCE, await_condition(deployments, "web", noted)).await.unwrap().unwrap();
+    assert_eq!(noted.unwrap().metadata.generation, Some(1));
+    shutdown.cancel();
+}
+
 /// A reader whose watch of Deployments tells nothing while the gate is shut, and which says when one is looked up.
 fn behind(server: &ApiServer, gate: watch::Receiver<bool>, looked_up: Arc<Notify>) -> Client {
     let service = server.service_as(UserInfo::new(MANAGER, &[]));
