@@ -139,8 +139,8 @@ impl Acts {
         NodeAmounts {
             name: self.config.node_name.clone(),
             cpu_milli: self.machine.cpus as i64 * 1000,
-            memory_bytes: self.machine.memory_bytes,
-            ephemeral_bytes: self.machine.disk_bytes,
+            memory_bytes: self.machine.allocatable_memory_bytes(),
+            ephemeral_bytes: self.machine.allocatable_disk_bytes(),
         }
     }
 

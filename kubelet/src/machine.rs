@@ -1,10 +1,16 @@
 //! What the machine under the kubelet is.
 //!
 //! Upstream: cadvisor's machine info, as pkg/kubelet/nodestatus uses it
-//! Left out: NUMA, huge pages, disks other than the one under the root folder.
+//! Left out: NUMA, huge pages, disks other than the one under the root folder; other reservations than upstream's
+//!   defaults for hard eviction.
 
 use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
+
+/// What pods don't get, as upstream by default: where it would begin to evict (`memory.available<100Mi`,
+/// `nodefs.available<10%`). The share is of single precision there, and shows it in the last digits.
+const RESERVED_MEMORY_BYTES: i64 = 100 << 20;
+const RESERVED_DISK_SHARE: f32 = 0.1;
 
 #[derive(Debug, Clone, Default)]
 pub struct Machine {
@@ -35,6 +41,16 @@ impl Machine {
             os_image: os_image(&read("/etc/os-release")),
         }
     }
+
+    /// The memory that pods may have.
+    pub fn allocatable_memory_bytes(&self) -> i64 {
+        (self.memory_bytes - RESERVED_MEMORY_BYTES).max(0)
+    }
+
+    /// The disk that pods may have.
+    pub fn allocatable_disk_bytes(&self) -> i64 {
+        self.disk_bytes - (self.disk_bytes as f64 * f64::from(RESERVED_DISK_SHARE)) as i64
+    }
 }
 
 /// The address that this machine would use towards the world; no packet is sent. Loopback when it has no route.
@@ -60,4 +76,19 @@ fn memory_bytes(meminfo: &str) -> i64 {
 fn os_image(os_release: &str) -> String {
     let name = os_release.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.unwrap_or("Linux").trim_matches('"').to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pods_get_what_is_beyond_upstreams_default_reservations() {
+        let machine = |memory_bytes, disk_bytes| Machine { memory_bytes, disk_bytes, ..Machine::default() };
+        // Of a node of kubeadm: capacity 61255492Ki, allocatable 56453061334.
+        let large = machine(8_148_144 << 10, 61_255_492 << 10);
+        assert_eq!(large.allocatable_memory_bytes(), 8_045_744 << 10);
+        assert_eq!(large.allocatable_disk_bytes(), 56_453_061_334);
+        assert_eq!(machine(1 << 20, 0).allocatable_memory_bytes(), 0);
+    }
 }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use api::quantity::{Format, Quantity};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Node;
@@ -155,19 +156,31 @@ fn node_object(config: &Config, machine: &Machine) -> Value {
             "labels": labels,
             "annotations": { "volumes.kubernetes.io/controller-managed-attach-detach": "true" },
         },
-        "status": { "capacity": capacity(config, machine), "allocatable": capacity(config, machine) },
+        "status": { "capacity": capacity(config, machine), "allocatable": allocatable(config, machine) },
     })
 }
 
 fn capacity(config: &Config, machine: &Machine) -> Value {
     json!({
         "cpu": machine.cpus.to_string(),
-        "memory": format!("{}Ki", machine.memory_bytes / 1024),
-        "ephemeral-storage": format!("{}Ki", machine.disk_bytes / 1024),
+        "memory": binary(machine.memory_bytes),
+        "ephemeral-storage": binary(machine.disk_bytes),
         "pods": config.max_pods.to_string(),
         "hugepages-1Gi": "0",
         "hugepages-2Mi": "0",
     })
+}
+
+/// What pods may have of it.
+fn allocatable(config: &Config, machine: &Machine) -> Value {
+    let mut amounts = capacity(config, machine);
+    amounts["memory"] = binary(machine.allocatable_memory_bytes()).into();
+    amounts["ephemeral-storage"] = binary(machine.allocatable_disk_bytes()).into();
+    amounts
+}
+
+fn binary(bytes: i64) -> String {
+    Quantity::new(bytes, Format::Binary).to_string()
 }
 
 fn status(
@@ -206,7 +219,7 @@ fn status(
     let hostname = json!({ "type": "Hostname", "address": config.node_name });
     json!({
         "capacity": capacity(config, machine),
-        "allocatable": capacity(config, machine),
+        "allocatable": allocatable(config, machine),
         "conditions": conditions,
         "addresses": addresses.into_iter().chain([hostname]).collect::<Vec<_>>(),
         "daemonEndpoints": { "kubeletEndpoint": { "Port": config.server.port } },
