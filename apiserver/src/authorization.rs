@@ -101,7 +101,7 @@ pub struct Authorizer {
 }
 
 /// Proof that a request was authorized. Only [`Authorizer::permit`] makes one, and every operation wants one, so a path
-/// to the store that forgets to ask does not compile.
+/// to the store that forgets to ask does not compile. (One more comes of it: [`Authorized::to_bind`].)
 #[derive(Debug, Clone)]
 pub struct Authorized {
     user: Arc<UserInfo>,
@@ -115,6 +115,24 @@ impl Authorized {
 
     pub fn info(&self) -> &Arc<RequestInfo> {
         &self.info
+    }
+
+    /// Who may create bindings in a namespace may bind each pod of it: the proof for the pod `name` there. None when it
+    /// was something else that was authorized.
+    pub fn to_bind(&self, name: &str) -> Option<Authorized> {
+        let is_of_bindings = self.info.is_resource
+            && self.info.verb == "create"
+            && self.info.group.is_empty()
+            && self.info.resource == "bindings"
+            && self.info.subresource.is_empty()
+            && !self.info.namespace.is_empty();
+        let of_pod = || RequestInfo {
+            resource: "pods".to_owned(),
+            subresource: "binding".to_owned(),
+            name: name.to_owned(),
+            ..RequestInfo::clone(&self.info)
+        };
+        is_of_bindings.then(|| Authorized { user: self.user.clone(), info: Arc::new(of_pod()) })
     }
 }
 

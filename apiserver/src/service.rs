@@ -210,6 +210,9 @@ async fn operate(
         return operations::proxy::answer(&call, parts, body.take().unwrap_or_default()).await;
     }
     let mut body = || body::Request::read(&parts.headers, body.take().unwrap_or_default());
+    if row.verbs == Verbs::CreateOnly && row.group.is_empty() && row.plural == "bindings" {
+        return operations::subresource::bind_named(&call, body().await?).await;
+    }
     if row.verbs == Verbs::CreateOnly {
         return review(&call, body().await?);
     }

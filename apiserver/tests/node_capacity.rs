@@ -74,6 +74,31 @@ async fn bindings_beyond_a_nodes_allocatable_are_refused() {
 }
 
 #[tokio::test]
+async fn a_binding_in_the_namespace_binds_the_pod_that_it_names() {
+    let service = node_with("1").await;
+    for name in ["a", "b", "c"] {
+        make_pod(&service, name, "400m").await;
+    }
+    let bindings = "/api/v1/namespaces/default/bindings";
+    let binding = |metadata: Value| json!({"metadata": metadata, "target": {"kind": "Node", "name": "n"}});
+    let post = |metadata: Value| send(&service, "POST", bindings, binding(metadata));
+    let success = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+    assert_eq!(post(json!({"name": "a"})).await, (201, success));
+    let (_, pod) = send(&service, "GET", &format!("{PODS}/a"), json!(null)).await;
+    assert_eq!(pod["spec"]["nodeName"], "n");
+    let refused = |(status, answer): (u16, Value)| (status, answer["message"].as_str().unwrap().to_owned());
+    let conflict = "Operation cannot be fulfilled on pods/binding \"a\": pod a is already assigned to node \"n\"";
+    assert_eq!(refused(post(json!({"name": "a"})).await), (409, conflict.to_owned()));
+    assert_eq!(refused(post(json!({})).await), (400, "Name parameter required.".to_owned()));
+    assert_eq!(post(json!({"name": "a", "namespace": "elsewhere"})).await.0, 400);
+    assert_eq!(post(json!({"name": "nobody"})).await.0, 404);
+    assert_eq!(post(json!({"name": "b"})).await.0, 201);
+    let full = "Operation cannot be fulfilled on pods/binding \"c\": node \"n\" has not enough cpu left";
+    assert_eq!(refused(post(json!({"name": "c"})).await), (409, full.to_owned()));
+    assert_eq!(send(&service, "GET", bindings, json!(null)).await.0, 405);
+}
+
+#[tokio::test]
 async fn what_a_pod_held_is_free_again_when_it_ends_or_goes() {
     let service = node_with("1").await;
     for name in ["a", "b", "c"] {

@@ -22,20 +22,54 @@ use crate::{
     row::Subresource,
 };
 
-/// POST of a binding: puts the pod on a node, once.
+/// POST of a pod's binding: puts the pod on a node, once.
 pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let options = WriteOptions::of(call.query, "CreateOptions")?;
     let mut warnings = Warnings::default();
     let binding = body::typed(&body, &kind("", "v1", "Binding")?, options.field_validation, &mut warnings)?;
-    let name = call.info().name.clone();
-    if binding.name() != name {
+    if binding.name() != call.info().name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
+    assign(call, &binding, &options, warnings).await
+}
+
+/// POST to a namespace's bindings, the older way: the pod is the one that the binding names.
+pub async fn bind_named(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
+    if call.info().verb != "create" {
+        return Err(Status::method_not_allowed());
+    }
+    let options = WriteOptions::of(call.query, "CreateOptions")?;
+    let mut warnings = Warnings::default();
+    let binding = body::typed(&body, &kind("", "v1", "Binding")?, options.field_validation, &mut warnings)?;
+    let namespace = binding.namespace();
+    if !namespace.is_empty() && namespace != call.info().namespace {
+        let elsewhere = "the namespace of the provided object does not match the namespace sent on the request";
+        return Err(Status::bad_request(elsewhere));
+    }
+    if binding.name().is_empty() {
+        return Err(Status::bad_request("Name parameter required."));
+    }
+    let authorized = call.authorized.to_bind(binding.name()).ok_or_else(Status::no_such_path)?;
+    let pods = call.server.registry.served("", "v1", "pods").ok_or_else(Status::no_such_path)?;
+    let table = call.server.memory.table("", "pods").ok_or_else(Status::no_such_path)?;
+    let subresource = Some(Subresource::Binding);
+    let of_pod = Call { row: pods, table, authorized: &authorized, subresource, ..*call };
+    assign(&of_pod, &binding, &options, warnings).await
+}
+
+/// Puts the pod that the request names on the node that the binding names.
+async fn assign(
+    call: &Call<'_>,
+    binding: &Value,
+    options: &WriteOptions,
+    mut warnings: Warnings,
+) -> Result<Response<Body>, Status> {
+    let name = call.info().name.clone();
     let target = &binding["target"];
     let kind = target["kind"].as_str().unwrap_or_default();
     let node = target["name"].as_str().unwrap_or_default().to_owned();
     if !matches!(kind, "" | "Node") || node.is_empty() {
-        let field = Field::root(&binding);
+        let field = Field::root(binding);
         let target = field.child("target");
         let error = if node.is_empty() {
             target.child("name").required("")
@@ -45,7 +79,7 @@ pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>
         return Err(Status::invalid("", "Binding", &name, &[error]));
     }
     call.server.fresh().await?;
-    update::change(call, &options, &mut warnings, |pod| {
+    update::change(call, options, &mut warnings, |pod| {
         let refuse = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
         if !binding.uid().is_empty() && binding.uid() != pod.uid() {
             return refuse(format!(
