@@ -8,8 +8,11 @@ use component::flags::Component;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<()> {
+    component::runtime::block_on(serve())?
+}
+
+async fn serve() -> anyhow::Result<()> {
     let flags: Flags = component::flags::parse(Component::ApiServer);
     component::logging::init(&flags.log);
     component::install_crypto_provider();

@@ -12,6 +12,7 @@ pub mod notify;
 pub mod pki;
 pub mod process;
 pub mod query;
+pub mod runtime;
 pub mod serve;
 pub mod shutdown;
 pub mod upgrade;

@@ -52,11 +52,10 @@ enum Command {
     Completion { shell: clap_complete::Shell },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let flags = Flags::parse();
     component::install_crypto_provider();
-    match run(&flags).await {
+    match component::runtime::block_on(run(&flags)).map_err(Into::into).flatten() {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(3),
         Err(error) => {
