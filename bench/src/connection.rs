@@ -21,12 +21,20 @@ use tokio_rustls::TlsConnector;
 /// How many bytes may be under way, per stream and per connection: Go's numbers.
 const WINDOWS: (u32, u32) = (4 << 20, 1 << 30);
 
+/// What answers are encoded as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Encoding {
+    Json,
+    Protobuf,
+}
+
 /// One connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
     authority: String,
     token: String,
+    encoding: Encoding,
 }
 
 /// Several connections, which clients share evenly.
@@ -55,13 +63,23 @@ impl Connections {
                 .handshake(TokioIo::new(stream))
                 .await?;
             tokio::spawn(connection);
-            connections.push(Connection { sender, authority: server.to_string(), token: format!("Bearer {token}") });
+            connections.push(Connection {
+                sender,
+                authority: server.to_string(),
+                token: format!("Bearer {token}"),
+                encoding: Encoding::Json,
+            });
         }
         Ok(Connections(connections))
     }
 
     pub fn first(&self) -> Connection {
         self.of(0)
+    }
+
+    /// The same connections, asked for answers of that encoding.
+    pub fn asking_for(self, encoding: Encoding) -> Connections {
+        Connections(self.0.into_iter().map(|connection| connection.asking_for(encoding)).collect())
     }
 
     /// The connection of a client by its number.
@@ -71,6 +89,11 @@ impl Connections {
 }
 
 impl Connection {
+    /// The same connection, asked for answers of that encoding.
+    pub fn asking_for(self, encoding: Encoding) -> Connection {
+        Connection { encoding, ..self }
+    }
+
     /// One request; returns the answer's body.
     ///
     /// # Errors
@@ -89,12 +112,16 @@ impl Connection {
     /// The connection is lost.
     pub async fn begin(&mut self, method: &str, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let accept = match self.encoding {
+            Encoding::Json => "application/json",
+            Encoding::Protobuf => "application/vnd.kubernetes.protobuf",
+        };
         let request = Request::builder()
             .method(method)
             .uri(format!("https://{}{path}", self.authority))
             .header(header::AUTHORIZATION, &self.token)
             .header(header::USER_AGENT, "skiff-bench")
-            .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT, accept)
             .header(header::CONTENT_TYPE, kind)
             .body(Full::new(body))?;
         self.sender.ready().await?;

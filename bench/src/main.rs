@@ -24,6 +24,7 @@ mod watches;
 mod writes;
 
 use clap::{Args, Parser, Subcommand};
+use connection::Encoding;
 use serde_json::Value;
 use tests::rig::Namespace;
 
@@ -94,6 +95,8 @@ struct List {
     /// Lists under way at once.
     #[arg(long, default_value_t = 1)]
     parallel: usize,
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    encoding: Encoding,
 }
 
 #[derive(Debug, Args)]
@@ -152,6 +155,8 @@ struct Watch {
     /// Writers of the events.
     #[arg(long, default_value_t = 4)]
     writers: usize,
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    encoding: Encoding,
 }
 
 #[derive(Debug, Args)]
@@ -224,14 +229,19 @@ async fn run(command: Command) -> anyhow::Result<()> {
             print(writes::create(&Load { count: 300, clients: 1, connections: 1 }).await?);
             print(writes::patch(&usual(5000)).await?);
             print(reads::get(&usual(20_000)).await?);
-            print(reads::list(&List { pods: 10_000, times: 10, parallel: 1 }).await?);
-            print(reads::list(&List { pods: 10_000, times: 4, parallel: 8 }).await?);
+            let list = |times, parallel, encoding| List { pods: 10_000, times, parallel, encoding };
+            print(reads::list(&list(10, 1, Encoding::Json)).await?);
+            print(reads::list(&list(10, 1, Encoding::Protobuf)).await?);
+            print(reads::list(&list(4, 8, Encoding::Json)).await?);
             print(reads::list_of_a_node(&ListNode { pods: 10_000, nodes: 500, times: 2000 }).await?);
             print(mixed::writes_under_lists(&Mixed { pods: 10_000, count: 3000, clients: 4, lists: 2 }).await?);
             let latency = Latency { watchers: 1000, uninterested: 10_000, connections: 50, events: 100 };
             print(latency::latency(&latency).await?);
             print(rollout::pods_of_a_deployment(&Rollout { replicas: 1000 }).await?);
-            print(watches::fan_out(&Watch { watchers: 1000, connections: 50, events: 500, writers: 4 }).await?);
+            for encoding in [Encoding::Json, Encoding::Protobuf] {
+                let watch = Watch { watchers: 1000, connections: 50, events: 500, writers: 4, encoding };
+                print(watches::fan_out(&watch).await?);
+            }
             print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
             print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?);
             print(running::pods(&Running { one_by_one: 30, at_once: 100 }).await?);

@@ -1,7 +1,7 @@
 //! Reads: single pods, and the list of all.
 //!
 //! Upstream: none
-//! Left out: protobuf answers, which aren't served yet; label selectors; pages.
+//! Left out: label selectors; pages.
 
 use serde_json::{Value, json};
 
@@ -56,6 +56,7 @@ pub async fn list(flags: &List) -> anyhow::Result<Value> {
     let server = Server::start().await?;
     let connections = server.connect(flags.parallel.max(4)).await?;
     pods::create_all(&server, &connections, flags.pods).await?;
+    let connections = connections.asking_for(flags.encoding);
     let before = resident_bytes(server.pid())?;
     let count = flags.parallel * flags.times;
     let load = load::run(&server, &connections, (flags.parallel, count), |mut connection, _| async move {
@@ -65,6 +66,7 @@ pub async fn list(flags: &List) -> anyhow::Result<Value> {
     let grown = resident_bytes(server.pid())?.saturating_sub(before);
     let bytes = connections.first().send("GET", "/api/v1/pods", Default::default()).await?.len();
     figures["pods"] = json!(flags.pods);
+    figures["encoding"] = json!(format!("{:?}", flags.encoding));
     figures["bytes"] = json!(bytes);
     figures["memory_growth_mb"] = json!(rounded(grown as f64 / 1e6));
     server.stop().await?;

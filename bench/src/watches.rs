@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Watch,
-    connection::Connections,
+    connection::{Connections, Encoding},
     load, pods,
     server::Server,
     usage::{per_operation_us, processor_time, rounded},
@@ -28,13 +28,13 @@ pub async fn fan_out(flags: &Watch) -> anyhow::Result<Value> {
     let writers = server.connect(flags.writers).await?;
     let pods = flags.writers;
     pods::create_all(&server, &writers, pods).await?;
-    let connections = server.connect(flags.connections).await?;
+    let connections = server.connect(flags.connections).await?.asking_for(flags.encoding);
     let watches = open(&connections, flags.watchers, |_| String::new()).await?;
     let used = processor_time(server.pid())?;
     let began = Instant::now();
     let mut watching = JoinSet::new();
     for watch in watches {
-        watching.spawn(count_to(watch, flags.events));
+        watching.spawn(count_to(watch, Counter::of(flags.encoding), flags.events));
     }
     let (clients, events) = (flags.writers, flags.events);
     let load = load::run(&server, &writers, (clients, events), move |mut connection, number| async move {
@@ -49,6 +49,7 @@ pub async fn fan_out(flags: &Watch) -> anyhow::Result<Value> {
     let deliveries = flags.watchers * flags.events;
     let figures = json!({
         "bench": "watch",
+        "encoding": format!("{:?}", flags.encoding),
         "watchers": flags.watchers,
         "connections": flags.connections,
         "events": flags.events,
@@ -70,7 +71,8 @@ pub async fn open(
     count: usize,
     more: impl Fn(usize) -> String,
 ) -> anyhow::Result<Vec<Incoming>> {
-    let list = connections.first().send("GET", &format!("{}?limit=1", pods::COLLECTION), Default::default()).await?;
+    let mut first = connections.first().asking_for(Encoding::Json);
+    let list = first.send("GET", &format!("{}?limit=1", pods::COLLECTION), Default::default()).await?;
     let list: Value = serde_json::from_slice(&list)?;
     let revision = list["metadata"]["resourceVersion"].as_str().context("a list has a revision")?;
     let path = format!("{}?watch=1&resourceVersion={revision}", pods::COLLECTION);
@@ -84,15 +86,78 @@ pub async fn open(
     Ok(watches)
 }
 
-/// Reads until so many events, one a line, have come.
-async fn count_to(mut watch: Incoming, events: usize) -> anyhow::Result<()> {
+/// Counts the events of a watch without reading them.
+enum Counter {
+    /// One a line.
+    Lines,
+    /// Each behind its length, four bytes, highest first: how many bytes of one are missing, and what there is of the
+    /// next one's length.
+    Lengths { missing: usize, length: Vec<u8> },
+}
+
+impl Counter {
+    fn of(encoding: Encoding) -> Counter {
+        match encoding {
+            Encoding::Json => Counter::Lines,
+            Encoding::Protobuf => Counter::Lengths { missing: 0, length: Vec::new() },
+        }
+    }
+
+    /// How many events end in these bytes, which follow those before.
+    fn count(&mut self, mut bytes: &[u8]) -> usize {
+        let Counter::Lengths { missing, length } = self else {
+            return bytes.iter().filter(|byte| **byte == b'\n').count();
+        };
+        let mut ended = 0;
+        while let Some(first) = bytes.first() {
+            if *missing > 0 {
+                let taken = bytes.len().min(*missing);
+                bytes = &bytes[taken..];
+                *missing -= taken;
+                ended += usize::from(*missing == 0);
+                continue;
+            }
+            length.push(*first);
+            bytes = &bytes[1..];
+            if let [a, b, c, d] = length[..] {
+                *missing = u32::from_be_bytes([a, b, c, d]) as usize;
+                length.clear();
+            }
+        }
+        ended
+    }
+}
+
+/// Reads until so many events have come.
+async fn count_to(mut watch: Incoming, mut counter: Counter, events: usize) -> anyhow::Result<()> {
     let mut seen = 0;
     while seen < events {
         let frame = watch.frame().await.context("the watch ended early")??;
         if let Ok(bytes) = frame.into_data() {
-            seen += bytes.iter().filter(|byte| **byte == b'\n').count();
+            seen += counter.count(&bytes);
         }
     }
     ensure!(seen == events, "{seen} events instead of {events}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_counted_however_they_are_cut() {
+        let cases: [(Encoding, &[u8]); 2] =
+            [(Encoding::Json, b"{}\n{\"a\":1}\n{}\n"), (Encoding::Protobuf, b"\0\0\0\x02ab\0\0\0\x01c\0\0\0\x03def")];
+        for (encoding, bytes) in cases {
+            for size in 1..bytes.len() {
+                let mut counter = Counter::of(encoding);
+                assert_eq!(
+                    bytes.chunks(size).map(|piece| counter.count(piece)).sum::<usize>(),
+                    3,
+                    "{encoding:?} {size}"
+                );
+            }
+        }
+    }
 }
