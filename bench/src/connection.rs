@@ -1,25 +1,25 @@
-//! HTTP/2 connections to an API server, as client-go makes them.
+//! HTTP/2 connections to an API server, as client-go makes them: as cheap as they can be, for they run on the server's
+//! cores.
 //!
 //! Upstream: client-go/transport
 //! Left out: reconnecting: a lost connection fails the run.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, ensure};
 use bytes::Bytes;
+use component::serve::gather::gathered;
+use h2::{RecvStream, client::SendRequest};
 use http::{Request, Response, header};
-use http_body_util::{BodyExt, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{self, SendRequest},
-};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, pki_types::ServerName};
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, sync::oneshot};
 use tokio_rustls::TlsConnector;
 
 /// How many bytes may be under way, per stream and per connection: Go's numbers.
 const WINDOWS: (u32, u32) = (4 << 20, 1 << 30);
+
+/// Servers say themselves how many streams they allow; until then a connection begins no more than so many.
+const FIRST_STREAMS: usize = 100;
 
 /// What answers are encoded as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -31,7 +31,7 @@ pub enum Encoding {
 /// One connection. Clones share it.
 #[derive(Clone)]
 pub struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Bytes>,
     authority: String,
     token: String,
     encoding: Encoding,
@@ -55,14 +55,23 @@ impl Connections {
             let stream = TcpStream::connect(server).await.context("connect")?;
             stream.set_nodelay(true)?;
             let stream = connector.connect(ServerName::from(server.ip()), stream).await.context("TLS")?;
-            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .initial_stream_window_size(WINDOWS.0)
-                .initial_connection_window_size(WINDOWS.1)
-                .keep_alive_interval(Duration::from_secs(30))
-                .handshake(TokioIo::new(stream))
-                .await?;
-            tokio::spawn(connection);
+            let (opened, sender) = oneshot::channel();
+            tokio::spawn(gathered(stream, async move |stream| {
+                let handshake = h2::client::Builder::new()
+                    .initial_window_size(WINDOWS.0)
+                    .initial_connection_window_size(WINDOWS.1)
+                    .initial_max_send_streams(FIRST_STREAMS)
+                    .handshake(stream);
+                match handshake.await {
+                    Ok((sender, connection)) => {
+                        let _ = opened.send(Ok(sender));
+                        // Whoever waits for an answer is told what became of the connection.
+                        let _ = connection.await;
+                    }
+                    Err(error) => drop(opened.send(Err(error))),
+                }
+            }));
+            let sender = sender.await.context("HTTP/2")??;
             connections.push(Connection {
                 sender,
                 authority: server.to_string(),
@@ -101,7 +110,7 @@ impl Connection {
     pub async fn send(&mut self, method: &str, path: &str, body: Bytes) -> anyhow::Result<Bytes> {
         let response = self.begin(method, path, body).await?;
         let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
+        let body = response.into_body().whole().await?;
         ensure!(status.is_success(), "{method} {path}: {status} {}", String::from_utf8_lossy(&body));
         Ok(body)
     }
@@ -110,7 +119,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection is lost.
-    pub async fn begin(&mut self, method: &str, path: &str, body: Bytes) -> anyhow::Result<Response<Incoming>> {
+    pub async fn begin(&mut self, method: &str, path: &str, body: Bytes) -> anyhow::Result<Response<Answer>> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let accept = match self.encoding {
             Encoding::Json => "application/json",
@@ -123,8 +132,38 @@ impl Connection {
             .header(header::USER_AGENT, "skiff-bench")
             .header(header::ACCEPT, accept)
             .header(header::CONTENT_TYPE, kind)
-            .body(Full::new(body))?;
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
+            .body(())?;
+        // A clone holds the request that it waits for, and `self` is free for the next one.
+        let mut sender = self.sender.clone().ready().await?;
+        let (response, mut sending) = sender.send_request(request, body.is_empty())?;
+        if !body.is_empty() {
+            sending.send_data(body, true)?;
+        }
+        Ok(response.await?.map(Answer))
+    }
+}
+
+/// The body of an answer, as it arrives.
+pub struct Answer(RecvStream);
+
+impl Answer {
+    /// The next piece; none at the end.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Bytes>> {
+        let Some(piece) = self.0.data().await.transpose()? else { return Ok(None) };
+        self.0.flow_control().release_capacity(piece.len())?;
+        Ok(Some(piece))
+    }
+
+    async fn whole(mut self) -> anyhow::Result<Bytes> {
+        let Some(first) = self.next().await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.next().await? else { return Ok(first) };
+        let mut whole = [first, second].concat();
+        while let Some(piece) = self.next().await? {
+            whole.extend_from_slice(&piece);
+        }
+        Ok(whole.into())
     }
 }

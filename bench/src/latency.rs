@@ -6,14 +6,12 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
     Latency,
-    connection::Connections,
+    connection::{Answer, Connections},
     load::{self, milliseconds, quantile},
     pods,
     server::Server,
@@ -69,7 +67,7 @@ async fn cost_of_writes(server: &Server, writers: &Connections) -> anyhow::Resul
 }
 
 /// Writes at a steady pace; how long each watcher waited for each event, sorted.
-async fn latencies(writers: &Connections, watches: Vec<Incoming>, events: usize) -> anyhow::Result<Vec<Duration>> {
+async fn latencies(writers: &Connections, watches: Vec<Answer>, events: usize) -> anyhow::Result<Vec<Duration>> {
     let began = Instant::now();
     let mut watching = JoinSet::new();
     for watch in watches {
@@ -92,11 +90,10 @@ async fn latencies(writers: &Connections, watches: Vec<Incoming>, events: usize)
 }
 
 /// Reads so many events, one a line, and how long each took from its write.
-async fn arrivals(mut watch: Incoming, events: usize, began: Instant) -> anyhow::Result<Vec<Duration>> {
+async fn arrivals(mut watch: Answer, events: usize, began: Instant) -> anyhow::Result<Vec<Duration>> {
     let (mut latencies, mut unread) = (Vec::with_capacity(events), Vec::new());
     while latencies.len() < events {
-        let frame = watch.frame().await.context("the watch ended early")??;
-        let Ok(bytes) = frame.into_data() else { continue };
+        let bytes = watch.next().await?.context("the watch ended early")?;
         let now = began.elapsed();
         unread.extend_from_slice(&bytes);
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 use crate::{
     Rollout,
+    connection::Answer,
     load::milliseconds,
     server::Server,
     usage::{per_operation_us, processor_time},
@@ -64,12 +64,11 @@ async fn measure(server: &Server, controllers: i32, replicas: usize) -> anyhow::
 }
 
 /// Reads a watch until so many objects have been added.
-async fn all_added(mut watch: hyper::body::Incoming, count: usize) -> anyhow::Result<()> {
+async fn all_added(mut watch: Answer, count: usize) -> anyhow::Result<()> {
     const ADDED: &[u8] = b"{\"type\":\"ADDED\"";
     let (mut added, mut unread) = (0, Vec::new());
     while added < count {
-        let frame = watch.frame().await.context("the watch ended early")??;
-        let Ok(bytes) = frame.into_data() else { continue };
+        let bytes = watch.next().await?.context("the watch ended early")?;
         unread.extend_from_slice(&bytes);
         while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             added += usize::from(unread.starts_with(ADDED));

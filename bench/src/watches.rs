@@ -6,14 +6,12 @@
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use crate::{
     Watch,
-    connection::{Connections, Encoding},
+    connection::{Answer, Connections, Encoding},
     load, pods,
     server::Server,
     usage::{per_operation_us, processor_time, rounded},
@@ -70,7 +68,7 @@ pub async fn open(
     connections: &Connections,
     count: usize,
     more: impl Fn(usize) -> String,
-) -> anyhow::Result<Vec<Incoming>> {
+) -> anyhow::Result<Vec<Answer>> {
     let mut first = connections.first().asking_for(Encoding::Json);
     let list = first.send("GET", &format!("{}?limit=1", pods::COLLECTION), Default::default()).await?;
     let list: Value = serde_json::from_slice(&list)?;
@@ -129,13 +127,10 @@ impl Counter {
 }
 
 /// Reads until so many events have come.
-async fn count_to(mut watch: Incoming, mut counter: Counter, events: usize) -> anyhow::Result<()> {
+async fn count_to(mut watch: Answer, mut counter: Counter, events: usize) -> anyhow::Result<()> {
     let mut seen = 0;
     while seen < events {
-        let frame = watch.frame().await.context("the watch ended early")??;
-        if let Ok(bytes) = frame.into_data() {
-            seen += counter.count(&bytes);
-        }
+        seen += counter.count(&watch.next().await?.context("the watch ended early")?);
     }
     ensure!(seen == events, "{seen} events instead of {events}");
     Ok(())

@@ -3,7 +3,7 @@
 //! Upstream: apiserver/pkg/server/{healthz,secure_serving.go}, component-base/metrics
 //! Left out: HTTP without TLS, profiling.
 
-mod gather;
+pub mod gather;
 mod health;
 mod metrics;
 mod tls;
