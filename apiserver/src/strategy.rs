@@ -61,6 +61,11 @@ pub trait Strategy: Send + Sync {
     /// Fills in what the client left out, as upstream's defaulting does. Must be idempotent.
     fn defaults(&self, _object: &mut Value) {}
 
+    /// Fills in what preparation and admission left out of what they added; nothing, where all of that is complete.
+    fn complete(&self, object: &mut Value) {
+        self.defaults(object);
+    }
+
     /// Resets what a client may not set on create (status, for most kinds).
     fn prepare_for_create(&self, _object: &mut Value) {}
 

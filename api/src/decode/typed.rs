@@ -26,7 +26,7 @@ const MAX_STRICT_ERRORS: usize = 100;
 pub(super) fn decode(text: &str, type_id: TypeId, strict: bool) -> Result<Pass, String> {
     let mut reader =
         Reader { scanner: Scanner::new(text), strict, type_error: None, strict_errors: Vec::new(), depth: 0 };
-    let root = Place { parent: None, step: Step::Root, owner: "" };
+    let root = Place { parent: None, step: Step::Root, owner: None };
     let value = match reader.scanner.peek()? {
         Token::Object => reader.object(type_id, &root)?,
         Token::Null => reader.scanner.word("null").map(|()| Value::Object(Map::new()))?,
@@ -55,8 +55,8 @@ struct Reader<'a> {
 struct Place<'p> {
     parent: Option<&'p Place<'p>>,
     step: Step<'p>,
-    /// The Go type whose field this is.
-    owner: &'static str,
+    /// The type whose field this is.
+    owner: Option<&'static Type>,
 }
 
 enum Step<'p> {
@@ -67,7 +67,7 @@ enum Step<'p> {
 }
 
 impl<'p> Place<'p> {
-    fn field<'q>(&'q self, name: &'q str, owner: &'static str) -> Place<'q> {
+    fn field<'q>(&'q self, name: &'q str, owner: Option<&'static Type>) -> Place<'q> {
         Place { parent: Some(self), step: Step::Field(name), owner }
     }
 
@@ -105,7 +105,7 @@ impl<'p> Place<'p> {
             }
             place = here.parent;
         }
-        names.push(self.owner);
+        names.push(self.owner.map_or("", Type::short_name));
         names.reverse();
         names.join(".")
     }
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
                 continue;
             };
             let field = &one.fields[index];
-            let here = place.field(field.name, one.short_name());
+            let here = place.field(field.name, Some(one));
             if seen & (1 << index) != 0 {
                 self.strict_error("duplicate field", &here);
             }
@@ -146,11 +146,11 @@ impl<'a> Reader<'a> {
         if one.open {
             let value = self.scanner.any(self.depth)?;
             if map.insert(key.clone().into_owned(), value).is_some() {
-                self.strict_error("duplicate field", &place.field(&key, ""));
+                self.strict_error("duplicate field", &place.field(&key, None));
             }
             return Ok(());
         }
-        self.strict_error("unknown field", &place.field(&key, ""));
+        self.strict_error("unknown field", &place.field(&key, None));
         self.scanner.skip(self.depth)
     }
 

@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::*;
-use crate::objects::world::World;
+use crate::{
+    objects::world::World,
+    strategy::{Strategy as _, pod::Pods},
+};
 
 /// Sends one write through the whole chain and gives back the object, or the refusal's message.
 pub(super) fn send(
@@ -131,6 +134,32 @@ fn a_pod_gets_its_account_a_token_and_pull_secrets() {
     );
     assert_eq!(spec["tolerations"].as_array().unwrap().len(), 2);
     assert_eq!((&spec["priority"], &spec["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
+}
+
+#[test]
+fn what_is_added_to_a_new_pod_needs_no_defaults() {
+    let class = json!({"kind": "RuntimeClass", "metadata": {"name": "small"}, "handler": "h",
+        "overhead": {"podFixed": {"cpu": "250m"}}, "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "k"}]}});
+    let range = json!({"kind": "LimitRange", "metadata": {"namespace": "ns", "name": "r"}, "spec": {"limits": [
+        {"type": "Container", "default": {"memory": "128Mi"}, "defaultRequest": {"cpu": "100m", "memory": "64Mi"}}]}});
+    let priority = json!({"kind": "PriorityClass", "metadata": {"name": "p"}, "value": 7, "globalDefault": true});
+    let account = account(json!({"imagePullSecrets": [{"name": "pull"}]}));
+    let world = World::new([namespace("ns"), account, class, range, priority]);
+    let mut spec = json!({"runtimeClassName": "small", "schedulingGates": [{"name": "g"}]});
+    spec.as_object_mut().unwrap().extend(containers().as_object().unwrap().clone());
+    spec["containers"][0]["resources"]["limits"] = json!({"example.com/card": "1"});
+    let mut pod = json!({"metadata": {"name": "x", "namespace": "ns"}, "spec": spec});
+    Pods.defaults(&mut pod);
+    let before = pod.clone();
+    let enabled = ["AlwaysPullImages", "ExtendedResourceToleration"];
+    let mut pod = send_with(&enabled, &world, &admin(), Operation::Create, "/pods/ns//", Some(pod), None).unwrap();
+    Pods.prepare_for_create(&mut pod);
+    for field in ["volumes", "tolerations", "overhead", "nodeSelector", "imagePullSecrets", "priority", "containers"] {
+        assert_ne!(pod["spec"][field], before["spec"][field], "{field}");
+    }
+    let mut complete = pod.clone();
+    Pods.defaults(&mut complete);
+    assert_eq!(pod, complete);
 }
 
 #[test]

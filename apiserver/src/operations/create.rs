@@ -104,7 +104,7 @@ fn prepare(call: &Call<'_>, mut object: Value, options: &WriteOptions) -> Result
     row.strategy.sign(&mut object, call.user());
     let mut object = call.admit(Operation::Create, Some(object), None, options.dry_run)?.unwrap_or_default();
     row.strategy.prepare_for_create(&mut object);
-    row.strategy.defaults(&mut object);
+    row.strategy.complete(&mut object);
     Ok(object)
 }
 

@@ -172,7 +172,7 @@ fn prepare(
     row.strategy.stamp(&mut object, stored, call.now());
     metadata::bump_generation(row, call.subresource, &mut object, stored);
     let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
-    row.strategy.defaults(&mut object);
+    row.strategy.complete(&mut object);
     Ok(object)
 }
 

@@ -21,6 +21,9 @@ impl Strategy for Pods {
         defaults::pod(object);
     }
 
+    /// Nothing is missing: a test of admission looks at that.
+    fn complete(&self, _object: &mut Value) {}
+
     fn prepare_for_create(&self, object: &mut Value) {
         let qos_class = qos::class(&object["spec"]);
         let mut status = json!({"phase": "Pending", "qosClass": qos_class});
@@ -28,6 +31,7 @@ impl Strategy for Pods {
             status["conditions"] = json!([{
                 "type": "PodScheduled", "status": "False", "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
+                "lastProbeTime": null, "lastTransitionTime": null,
             }]);
         }
         object["status"] = status;
