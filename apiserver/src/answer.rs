@@ -5,6 +5,8 @@
 
 pub mod protobuf;
 
+use std::convert::Infallible;
+
 use api::status::Status;
 use axum::body::Body;
 use bytes::Bytes;
@@ -229,7 +231,10 @@ fn as_protobuf(code: u16, bytes: Vec<u8>) -> Response<Body> {
 pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -> Response<Body> {
     match format.shape {
         Shape::Object if format.is_plain_json() => json(code, object.bytes()),
-        Shape::Object => value(code, format, &object.value()),
+        Shape::Object => {
+            let bytes = (format.encoding == Encoding::Protobuf).then(|| protobuf::stored(row, object)).flatten();
+            bytes.map_or_else(|| value(code, format, &object.value()), |bytes| as_protobuf(code, bytes))
+        }
         Shape::Table(version, include) => {
             let table = table::render(
                 row,
@@ -243,6 +248,34 @@ pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -
         }
         Shape::Metadata(version, _) => value(code, format, &metadata_only(version, object.value())),
     }
+}
+
+/// How many bytes of a list are put into one chunk.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// A body of many items, made in chunks as the connection takes them: `start`, what `write` appends for each, `end`.
+pub fn chunked<T: Send + 'static>(
+    start: Vec<u8>,
+    items: Vec<T>,
+    mut write: impl FnMut(&mut Vec<u8>, T) + Send + 'static,
+    end: &'static [u8],
+) -> Body {
+    // What the next chunk begins with; none after the last one.
+    let (mut next, mut items) = (Some(start), items.into_iter());
+    let chunks = std::iter::from_fn(move || {
+        let mut chunk = next.take()?;
+        chunk.reserve(CHUNK_BYTES);
+        while chunk.len() < CHUNK_BYTES {
+            let Some(item) = items.next() else {
+                chunk.extend_from_slice(end);
+                return Some(Ok(chunk.into()));
+            };
+            write(&mut chunk, item);
+        }
+        next = Some(Vec::new());
+        Some(Ok::<Bytes, Infallible>(chunk.into()))
+    });
+    Body::from_stream(futures::stream::iter(chunks))
 }
 
 /// The object with nothing but its metadata.

@@ -29,18 +29,28 @@ pub fn from_json(json: &[u8], type_id: TypeId) -> Result<Vec<u8>, String> {
 
 /// A message in the envelope that names its kind: the magic, then a `runtime.Unknown`.
 pub fn enveloped(api_version: &str, kind: &str, raw: &[u8]) -> Vec<u8> {
+    let mut out = envelope_start(api_version, kind, raw.len());
+    out.reserve(raw.len() + ENVELOPE_END.len());
+    out.extend_from_slice(raw);
+    out.extend_from_slice(&ENVELOPE_END);
+    out
+}
+
+/// What stands in an envelope before its message, which is `length` bytes long.
+pub fn envelope_start(api_version: &str, kind: &str, length: usize) -> Vec<u8> {
     let mut type_meta = Vec::with_capacity(api_version.len() + kind.len() + 4);
     field(&mut type_meta, 1, api_version.as_bytes());
     field(&mut type_meta, 2, kind.as_bytes());
-    let mut out = Vec::with_capacity(raw.len() + type_meta.len() + 24);
+    let mut out = Vec::with_capacity(type_meta.len() + 16);
     out.extend_from_slice(&PREFIX);
     field(&mut out, 1, &type_meta);
-    field(&mut out, 2, raw);
-    // Content encoding and type, which Go writes although they are empty.
-    field(&mut out, 3, b"");
-    field(&mut out, 4, b"");
+    tag(&mut out, 2, LENGTH_DELIMITED);
+    varint(&mut out, length as u64);
     out
 }
+
+/// What stands behind the message: content encoding and type, which Go writes although they are empty.
+pub const ENVELOPE_END: [u8; 4] = [3 << 3 | LENGTH_DELIMITED as u8, 0, 4 << 3 | LENGTH_DELIMITED as u8, 0];
 
 /// An event of a watch: its type and the object in its envelope.
 pub fn watch_event(kind: &str, object: &[u8]) -> Vec<u8> {
@@ -59,6 +69,11 @@ pub fn field(out: &mut Vec<u8>, number: u8, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// How many bytes [`field`] puts for `length` bytes.
+pub fn field_length(length: usize) -> usize {
+    1 + varint_length(length as u64) + length
+}
+
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const LENGTH_DELIMITED: u64 = 2;
@@ -73,6 +88,10 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+fn varint_length(value: u64) -> usize {
+    (64 - (value | 1).leading_zeros() as usize).div_ceil(7)
 }
 
 struct Encoder<'a> {
@@ -125,17 +144,21 @@ impl<'a> Encoder<'a> {
     fn nested(&mut self, number: u8, write: impl FnOnce(&mut Self) -> Result<(), String>) -> Result<(), String> {
         tag(&mut self.out, number, LENGTH_DELIMITED);
         let start = self.out.len();
-        // One byte is enough for most lengths.
+        // One byte is enough for most lengths; for others what was written moves to make room.
         self.out.push(0);
         write(self)?;
-        let length = self.out.len() - start - 1;
-        if length < 0x80 {
-            self.out[start] = length as u8;
-            return Ok(());
+        let end = self.out.len();
+        let mut length = end - start - 1;
+        let width = varint_length(length as u64);
+        if width > 1 {
+            self.out.resize(end + width - 1, 0);
+            self.out.copy_within(start + 1..end, start + width);
         }
-        let mut prefix = Vec::with_capacity(5);
-        varint(&mut prefix, length as u64);
-        self.out.splice(start..=start, prefix);
+        for byte in &mut self.out[start..start + width] {
+            *byte = length as u8 | 0x80;
+            length >>= 7;
+        }
+        self.out[start + width - 1] &= 0x7f;
         Ok(())
     }
 

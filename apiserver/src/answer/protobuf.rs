@@ -1,7 +1,7 @@
 //! Answers in protobuf, for clients that take it before JSON: client-go's do for every built-in kind.
 //!
 //! Upstream: apimachinery/pkg/runtime/serializer/protobuf (protobuf.go, collections.go), serializer/streaming
-//! Left out: a kept copy beside the JSON; each answer is turned anew. Tables, which upstream has no protobuf of either.
+//! Left out: Tables, which upstream has no protobuf of either.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde_json::Value;
 
-use crate::object::Object;
+use super::chunked;
+use crate::{object::Object, row::Row};
 
 pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
 
@@ -45,19 +46,26 @@ fn message(api_version: &str, kind: &str) -> Option<TypeId> {
     schema().kind(group, version, kind).filter(|type_id| !schema().get(*type_id).open)
 }
 
-/// A list of objects of a kind, in pieces; none when the kind has no message. Its length stands before it, so all of
-/// it is made before the first piece is sent.
+/// A stored object of a row in its envelope; none when the kind has no message.
+pub fn stored(row: &Row, object: &Object) -> Option<Vec<u8>> {
+    let api_version = row.api_version();
+    let raw = object.message(message(&api_version, &row.kind)?)?;
+    Some(encode::enveloped(&api_version, &row.kind, &raw))
+}
+
+/// A list of objects of a kind, in pieces; none when the kind has no message. Its length stands before it, so the
+/// messages of all items are there before the first piece is sent.
 pub fn list(kind: &str, api_version: &str, metadata: &Value, items: &[Arc<Object>]) -> Option<Response<Body>> {
     let list_kind = format!("{kind}List");
     message(api_version, &list_kind)?;
     let (of_metadata, of_item) = (schema().named("meta.v1.ListMeta")?, message(api_version, kind)?);
-    let mut raw = Vec::new();
     let metadata = encode::from_json(metadata.to_string().as_bytes(), of_metadata).ok()?;
-    encode::field(&mut raw, LIST_METADATA, &metadata);
-    for item in items {
-        encode::field(&mut raw, LIST_ITEM, &encode::from_json(&item.bytes(), of_item).ok()?);
-    }
-    Some(respond(encode::enveloped(api_version, &list_kind, &raw), MEDIA_TYPE))
+    let items = items.iter().map(|item| item.message(of_item)).collect::<Option<Vec<_>>>()?;
+    let of_items: usize = items.iter().map(|item| encode::field_length(item.len())).sum();
+    let mut start = encode::envelope_start(api_version, &list_kind, encode::field_length(metadata.len()) + of_items);
+    encode::field(&mut start, LIST_METADATA, &metadata);
+    let write = |chunk: &mut Vec<u8>, item: Bytes| encode::field(chunk, LIST_ITEM, &item);
+    Some(respond(chunked(start, items, write, &encode::ENVELOPE_END), MEDIA_TYPE))
 }
 
 /// A frame of a watch: its length, then an event around the object, which is in its envelope.

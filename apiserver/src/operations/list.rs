@@ -12,7 +12,6 @@ use std::sync::Arc;
 use api::status::{Cause, Details, Status};
 use axum::body::Body;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use bytes::Bytes;
 use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 use store::{Range, Revision, StoreError};
@@ -23,7 +22,7 @@ use super::{
     write::store_failure,
 };
 use crate::{
-    answer::{Encoding, Extent, Shape, metadata_only, protobuf, value},
+    answer::{Encoding, Extent, Shape, chunked, metadata_only, protobuf, value},
     memory::table_prefix,
     object::{Object, ObjectKey},
     selection::Selection,
@@ -271,34 +270,15 @@ fn without_type(mut object: Value) -> Value {
     object
 }
 
-/// How many bytes of a list are put into one chunk.
-const CHUNK_BYTES: usize = 64 << 10;
-
 /// The list as a stream of chunks, made as the connection takes them: no list is ever whole in memory.
 fn stream(kind: &str, api_version: &str, metadata: &Value, items: Vec<Arc<Object>>) -> Response<Body> {
-    let head = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
-    let mut rest = items.into_iter().peekable();
-    let mut head = Some(head.into_bytes());
+    let start = format!("{{\"kind\":\"{kind}\",\"apiVersion\":\"{api_version}\",\"metadata\":{metadata},\"items\":[");
     let mut first = true;
-    let mut done = false;
-    let chunks = std::iter::from_fn(move || {
-        if done {
-            return None;
-        }
-        let mut chunk = head.take().unwrap_or_default();
-        chunk.reserve(CHUNK_BYTES);
-        while chunk.len() < CHUNK_BYTES {
-            let Some(object) = rest.next() else {
-                chunk.extend_from_slice(b"]}\n");
-                done = true;
-                break;
-            };
-            chunk.extend_from_slice(if std::mem::take(&mut first) { b"{" } else { b",{" });
-            object.write_item(&mut chunk);
-        }
-        Some(Ok::<Bytes, std::convert::Infallible>(chunk.into()))
-    });
-    let mut response = Response::new(Body::from_stream(futures::stream::iter(chunks)));
+    let write = move |chunk: &mut Vec<u8>, object: Arc<Object>| {
+        chunk.extend_from_slice(if std::mem::take(&mut first) { b"{" } else { b",{" });
+        object.write_item(chunk);
+    };
+    let mut response = Response::new(chunked(start.into_bytes(), items, write, b"]}\n"));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -110,7 +110,7 @@ pub async fn watch(call: &Call<'_>) -> Result<Response<Body>, Status> {
         for object in snapshot.in_namespace("") {
             revision = revision.max(object.revision);
             if watcher.selection.matches(&watcher.table.row, object) {
-                let line = watcher.line(Change::Added.name(), &object.bytes());
+                let line = watcher.added(object);
                 watcher.initial.push_back(line);
             }
         }
@@ -202,11 +202,25 @@ impl Watcher {
         if self.is_plain() && self.format.encoding != Encoding::Protobuf {
             return Some(event.frame(change));
         }
-        // The frame of the row's own version is shared; a watcher of another version has its own.
-        if self.is_plain() && self.api_version == self.row.api_version() {
+        if self.shares_protobuf() {
             return Some(event.protobuf_frame(change, |object| self.line(change.name(), object)));
         }
         Some(self.line(change.name(), &event.object(change)))
+    }
+
+    /// The line about an object that was there before the watch.
+    fn added(&mut self, object: &Object) -> Bytes {
+        let kind = Change::Added.name();
+        if self.shares_protobuf() {
+            return protobuf::frame(kind, &protobuf::stored(&self.row, object).unwrap_or_default());
+        }
+        self.line(kind, &object.bytes())
+    }
+
+    /// Whether it is sent in protobuf what every watcher of the row's own version is sent.
+    fn shares_protobuf(&self) -> bool {
+        let in_protobuf = self.is_plain() && self.format.encoding == Encoding::Protobuf;
+        in_protobuf && self.api_version == self.row.api_version()
     }
 
     /// Whether the objects are shown as they are stored.
