@@ -4,6 +4,7 @@
 
 pub mod application;
 pub mod history;
+pub mod metrics;
 pub mod rig;
 pub mod script;
 pub mod tagged;

@@ -6,6 +6,9 @@
 //! Upstream: test/e2e
 //! Left out: the rows of tests/app/README.md that need more than one node or kinds that aren't served yet.
 
+#[path = "application/ports.rs"]
+mod ports;
+
 use std::{
     collections::BTreeMap,
     env, fs,
@@ -69,9 +72,10 @@ fn run(test: &str, shape: Shape) {
 
 type Step = (&'static str, fn(&mut Application) -> anyhow::Result<()>);
 
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     ("up", Application::up),
     ("warm", Application::a_pod_reaches_the_api_by_name),
+    ("ports", Application::every_component_shows_itself),
     ("deploy", Application::everything_becomes_ready),
     ("answers", Application::frontend_answers_on_every_address),
     ("names", Application::names_resolve),
@@ -166,6 +170,11 @@ impl Application {
         self.until_no_pod_is_on_the_host()?;
         self.idle = Some(Scan::take(&self.cluster.layout)?);
         Ok(())
+    }
+
+    /// After a first pod: what has not happened has no numbers.
+    fn every_component_shows_itself(&mut self) -> anyhow::Result<()> {
+        ports::check(&self.cluster)
     }
 
     fn everything_becomes_ready(&mut self) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
-use std::{collections::BTreeSet, fmt::Write, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use apiserver::{attributes::UserInfo, flags::Flags, service::ApiServer};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -24,7 +24,10 @@ use kube::{
 };
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tests::rig::{Namespace, Node};
+use tests::{
+    metrics::names,
+    rig::{Namespace, Node},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -176,12 +179,7 @@ async fn until(read: impl AsyncFn() -> String, is_so: impl Fn(&str) -> bool) -> 
 
 /// Compares the names of metrics and their types with a file.
 fn check_names(text: &str, expected: ExpectFile) {
-    let names: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
-    let mut told = String::new();
-    for name in names {
-        writeln!(told, "{name}").unwrap();
-    }
-    expected.assert_eq(&told);
+    expected.assert_eq(&names(text));
 }
 
 fn value(text: &str, series: &str) -> f64 {

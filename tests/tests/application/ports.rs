@@ -1,0 +1,71 @@
+//! What every component shows of itself on upstream's port, as `skiff up` starts it: its health, and the numbers that
+//! monitoring.rs reads of each alone.
+//!
+//! Upstream: test/e2e/instrumentation/monitoring/metrics_grabber.go
+//! Left out: who may read them: monitoring.rs.
+
+use anyhow::{Context, ensure};
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::{
+    Client, Config,
+    client::Body,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use skiff::settings::Shape;
+use tests::{application::cluster::Cluster, metrics::names};
+use tokio::{runtime::Handle, task::block_in_place};
+
+/// A component, where its health is, where its numbers are, and which ones.
+const COMPONENTS: [(&str, &str, &str, &str); 5] = [
+    ("apiserver", "https://127.0.0.1:6443", "https://127.0.0.1:6443", include_str!("../monitoring/apiserver.txt")),
+    (
+        "controller-manager",
+        "https://127.0.0.1:10257",
+        "https://127.0.0.1:10257",
+        include_str!("../monitoring/controller-manager.txt"),
+    ),
+    ("scheduler", "https://127.0.0.1:10259", "https://127.0.0.1:10259", include_str!("../monitoring/scheduler.txt")),
+    ("kubelet", "http://127.0.0.1:10248", "https://127.0.0.1:10250", include_str!("../monitoring/kubelet.txt")),
+    ("proxy", "http://127.0.0.1:10256", "http://127.0.0.1:10249", include_str!("../monitoring/proxy.txt")),
+];
+
+/// Reads /healthz and /metrics of each component as the cluster's first user.
+///
+/// # Errors
+/// The first that is not as it should be.
+pub fn check(cluster: &Cluster) -> anyhow::Result<()> {
+    let all = async {
+        let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig())?;
+        let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        config.accept_invalid_certs = true; // some make their own
+        for (component, health, numbers, expected) in COMPONENTS {
+            let ended = async {
+                let health = read(&config, health, "/healthz").await?;
+                ensure!(health == "ok" || health.contains("\"nodeEligible\":true"), "its health is {health}");
+                let shown = names(&read(&config, numbers, "/metrics").await?);
+                // In one process nobody is elected.
+                let is_shown = |name: &&str| cluster.shape == Shape::Separate || !name.starts_with("leader_election_");
+                let expected: String = expected.split_inclusive('\n').filter(is_shown).collect();
+                ensure!(shown == expected, "its numbers are\n{shown}");
+                Ok(())
+            };
+            ended.await.with_context(|| component)?;
+        }
+        Ok(())
+    };
+    block_in_place(|| Handle::current().block_on(all))
+}
+
+async fn read(config: &Config, server: &str, path: &str) -> anyhow::Result<String> {
+    let mut config = config.clone();
+    config.cluster_url = server.parse()?;
+    let answer = Client::try_from(config)?
+        .send(Request::get(path).body(Body::empty())?)
+        .await
+        .with_context(|| server.to_owned())?;
+    let (status, body) = (answer.status(), answer.into_body().collect().await?.to_bytes());
+    let text = String::from_utf8(body.to_vec())?;
+    ensure!(status == StatusCode::OK, "{server}{path}: {status} {text}");
+    Ok(text)
+}
