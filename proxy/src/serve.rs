@@ -43,12 +43,14 @@ impl Progress {
         Progress { patience: sync_period * 2, runs: watch::Sender::default() }
     }
 
-    /// A run begins.
+    /// A change is seen. Its run begins in a moment, or after the one that is under way.
+    pub fn queued(&self, now: Timestamp) {
+        self.runs.send_modify(|runs| runs.last_queued = Some(now));
+    }
+
+    /// A run begins, whatever for.
     pub fn began(&self, now: Timestamp) {
-        self.runs.send_modify(|runs| {
-            runs.pending_since = runs.pending_since.or(Some(now));
-            runs.last_queued = Some(now);
-        });
+        self.runs.send_modify(|runs| runs.pending_since = runs.pending_since.or(Some(now)));
     }
 
     /// A run ended well: all that was seen before it is in the kernel.
@@ -56,7 +58,7 @@ impl Progress {
         self.runs.send_modify(|runs| (runs.pending_since, runs.last_updated) = (None, Some(now)));
     }
 
-    /// When a run last began, and when one last ended well.
+    /// When a run was last due because of a change, and when one last ended well.
     pub fn last_runs(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         let runs = *self.runs.borrow();
         (runs.last_queued, runs.last_updated)

@@ -66,11 +66,22 @@ pub async fn run(
         routes: None,
         fronts: None,
         health_checks: HealthChecks::new(progress.clone()),
-        progress,
+        progress: progress.clone(),
         metrics,
     };
-    let mut changes = Box::pin(changes(&observed));
-    let mut resync = tokio::time::interval(config.sync_period);
+    // Changes are also seen while a run is under way, or waits for more of them.
+    let seen = changes(&observed).for_each(async |_| progress.queued(Timestamp::now()));
+    tokio::select! {
+        biased;
+        () = seen => {}
+        () = follow(&mut syncer, &observed, &shutdown) => {}
+    }
+}
+
+/// One run after the other, until `shutdown`.
+async fn follow(syncer: &mut Syncer<'_>, observed: &Observed, shutdown: &CancellationToken) {
+    let mut changes = Box::pin(changes(observed));
+    let mut resync = tokio::time::interval(syncer.config.sync_period);
     resync.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let next = async {

@@ -319,6 +319,15 @@ fn a_kubelet_counts_its_pods_and_its_calls_of_the_runtime() {
     });
 }
 
+/// What the proxy on this node says.
+async fn proxy_metrics() -> String {
+    let mut stream = TcpStream::connect("127.0.0.1:10249").await.unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: proxy\r\n\r\n").await.unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
 #[test]
 fn a_proxy_says_when_the_kernel_got_its_rules() {
     Namespace::new().run(async |_| {
@@ -330,15 +339,23 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
         let ready_now = move || say.send(()).unwrap();
         tokio::spawn(proxy::run(proxy::Config::new("n1"), client, registry, ready_now, shutdown.clone()));
         tokio::time::timeout(PATIENCE, ready).await.expect("the first run ends").unwrap();
-        let mut stream = TcpStream::connect("127.0.0.1:10249").await.unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: proxy\r\n\r\n").await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        check_names(&text, expect_file!["monitoring/proxy.txt"]);
+        let text = proxy_metrics().await;
         let now = Timestamp::now().as_duration().as_secs_f64();
-        let queued = value(&text, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds");
         let updated = value(&text, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
-        assert!(now - 60.0 < queued && queued <= updated && updated <= now, "{queued} {updated} {now}");
+        assert!(now - 60.0 < updated && updated <= now, "{updated} {now}");
+
+        // A run is due when a change is seen, and begins when no more of them have come for 3 ms.
+        let runs = "kubeproxy_sync_proxy_rules_duration_seconds_count";
+        let before = value(&text, runs);
+        let ports = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+        cluster.make("/api/v1/namespaces/default/services", ports).await;
+        let text_after = until(proxy_metrics, |text| value(text, runs) > before).await;
+        check_names(&text_after, expect_file!["monitoring/proxy.txt"]);
+        let took = |text: &str| value(text, "kubeproxy_sync_proxy_rules_duration_seconds_sum");
+        let queued = value(&text_after, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds");
+        let updated = value(&text_after, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
+        let waited = updated - queued - (took(&text_after) - took(&text));
+        assert!(waited > 0.002, "{queued} {updated} {waited}");
         shutdown.cancel();
     });
 }
