@@ -1,7 +1,7 @@
 //! A pod that is given a node gets the node's zone and region as labels.
 //!
 //! Upstream: plugin/pkg/admission/podtopologylabels/admission.go
-//! Left out: nothing. A binding changes the pod itself here, so that is what is looked at.
+//! Left out: nothing. What labels a binding has, the pod gets (crate::operations::subresource).
 
 use api::status::Status;
 
@@ -13,20 +13,24 @@ pub(super) struct PodTopologyLabels;
 
 impl Admission for PodTopologyLabels {
     fn admit(&self, request: &mut Request<'_>) -> Result<(), Status> {
-        let fits = matches!(
-            (request.operation, request.subresource_of("", "pods")),
-            (Operation::Create, Some("")) | (Operation::Update, Some("binding"))
-        );
-        let objects = request.objects;
-        let Some(pod) = request.object.as_mut().filter(|_| fits) else { return Ok(()) };
-        let name = pod["spec"]["nodeName"].as_str().unwrap_or_default();
-        let Some(node) = objects.get("", "nodes", "", name).filter(|_| !name.is_empty()) else { return Ok(()) };
+        let node = node_of(request).and_then(|name| request.objects.get("", "nodes", "", name));
+        let (Some(node), Some(object)) = (node, request.object.as_mut()) else { return Ok(()) };
         for label in LABELS {
-            if let (Some(value), None) = (node.meta.label(label), pod["metadata"]["labels"].get(label)) {
-                pod["metadata"]["labels"][label] = value.into();
+            if let (Some(value), None) = (node.meta.label(label), object["metadata"]["labels"].get(label)) {
+                object["metadata"]["labels"][label] = value.into();
             }
         }
         Ok(())
+    }
+}
+
+/// The node that a new pod is on, or that a pod is bound to.
+fn node_of<'a>(request: &'a Request<'_>) -> Option<&'a str> {
+    let object = request.object.as_ref().filter(|_| request.operation == Operation::Create)?;
+    match request.subresource_of("", "pods")? {
+        "" => object["spec"]["nodeName"].as_str(),
+        "binding" => object["target"]["name"].as_str().filter(|_| object["target"]["kind"] == "Node"),
+        _ => None,
     }
 }
 
@@ -45,11 +49,10 @@ mod tests {
             json!({"kind": "Node", "metadata": {"name": "n", "labels": {
                 "other": "x", "topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z"}}}),
         ]);
+        let send = |path: &str, object| send(&world, &admin(), Operation::Create, path, Some(object), None);
         let bind = |labels: serde_json::Value| {
-            let old = json!({"metadata": {"name": "x"}, "spec": {}});
-            let new = json!({"metadata": {"name": "x", "labels": labels}, "spec": {"nodeName": "n"}});
-            let sent = send(&world, &admin(), Operation::Update, "/pods/ns/x/binding", Some(new), Some(&old));
-            sent.unwrap()["metadata"]["labels"].clone()
+            let binding = json!({"metadata": {"name": "x", "labels": labels}, "target": {"kind": "Node", "name": "n"}});
+            send("/pods/ns/x/binding", binding).unwrap()["metadata"]["labels"].clone()
         };
         let all = json!({"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": "z"});
         assert_eq!(bind(json!({})), all);

@@ -50,14 +50,14 @@ pub async fn evict(call: &Call<'_>, body: body::Request) -> Result<Response<Body
     let version = if body.api_version().as_deref() == Some("policy/v1beta1") { "v1beta1" } else { "v1" };
     let target = Target { version, ..target };
     let eviction = body::typed(&body, &target, create.field_validation, &mut warnings)?;
-    if eviction.name() != call.info().name {
-        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
-    }
     let mut options = DeleteOptions::of(&Query::default(), eviction.get("deleteOptions"))?;
     options.dry_run |= create.dry_run;
     call.server.fresh().await?;
-    let admitted = call.admit(Operation::Create, Some(eviction), None, options.dry_run)?;
-    call.check_admitted(Operation::Create, admitted.unwrap_or_default(), None, options.dry_run)?;
+    let eviction = call.admit(Operation::Create, Some(eviction), None, options.dry_run)?.unwrap_or_default();
+    if eviction.name() != call.info().name {
+        return Err(Status::bad_request("name in URL does not match name in Eviction object"));
+    }
+    call.check_admitted(Operation::Create, eviction, None, options.dry_run)?;
     let dry_run = options.dry_run;
     delete::delete_prepared(call, &call.info().name, &options, |pod| prepare(call, pod, dry_run)).await?;
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});

@@ -17,6 +17,7 @@ use super::{
     update,
 };
 use crate::{
+    admission::Operation,
     answer,
     body::{self, Warnings},
     row::Subresource,
@@ -27,9 +28,13 @@ pub async fn bind(call: &Call<'_>, body: body::Request) -> Result<Response<Body>
     let options = WriteOptions::of(call.query, "CreateOptions")?;
     let mut warnings = Warnings::default();
     let binding = body::typed(&body, &kind("", "v1", "Binding")?, options.field_validation, &mut warnings)?;
+    call.server.fresh().await?;
+    let binding = call.admit(Operation::Create, Some(binding), None, options.dry_run)?.unwrap_or_default();
     if binding.name() != call.info().name {
         return Err(Status::bad_request("name in URL does not match name in Binding object"));
     }
+    check_target(&binding)?;
+    let binding = call.check_admitted(Operation::Create, binding, None, options.dry_run)?;
     assign(call, &binding, &options, warnings).await
 }
 
@@ -46,9 +51,13 @@ pub async fn bind_named(call: &Call<'_>, body: body::Request) -> Result<Response
         let elsewhere = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Status::bad_request(elsewhere));
     }
+    call.server.fresh().await?;
+    let binding = call.admit(Operation::Create, Some(binding), None, options.dry_run)?.unwrap_or_default();
     if binding.name().is_empty() {
         return Err(Status::bad_request("Name parameter required."));
     }
+    check_target(&binding)?;
+    let binding = call.check_admitted(Operation::Create, binding, None, options.dry_run)?;
     let authorized = call.authorized.to_bind(binding.name()).ok_or_else(Status::no_such_path)?;
     let pods = call.server.registry.served("", "v1", "pods").ok_or_else(Status::no_such_path)?;
     let table = call.server.memory.table("", "pods").ok_or_else(Status::no_such_path)?;
@@ -57,7 +66,21 @@ pub async fn bind_named(call: &Call<'_>, body: body::Request) -> Result<Response
     assign(&of_pod, &binding, &options, warnings).await
 }
 
-/// Puts the pod that the request names on the node that the binding names.
+/// Whether it is a node that the pod is bound to.
+fn check_target(binding: &Value) -> Result<(), Status> {
+    let field = Field::root(binding);
+    let target = field.child("target");
+    let text = |name: &str| binding["target"][name].as_str().unwrap_or_default();
+    let error = match (text("kind"), text("name")) {
+        (_, "") => target.child("name").required(""),
+        ("" | "Node", _) => return Ok(()),
+        _ => target.child("kind").not_supported(&["Node", "<empty>"]),
+    };
+    Err(Status::invalid("", "Binding", binding.name(), &[error]))
+}
+
+/// Puts the pod that the request names on the node that the binding names. It is the binding that has been admitted;
+/// the pod is not once more.
 async fn assign(
     call: &Call<'_>,
     binding: &Value,
@@ -65,20 +88,7 @@ async fn assign(
     mut warnings: Warnings,
 ) -> Result<Response<Body>, Status> {
     let name = call.info().name.clone();
-    let target = &binding["target"];
-    let kind = target["kind"].as_str().unwrap_or_default();
-    let node = target["name"].as_str().unwrap_or_default().to_owned();
-    if !matches!(kind, "" | "Node") || node.is_empty() {
-        let field = Field::root(binding);
-        let target = field.child("target");
-        let error = if node.is_empty() {
-            target.child("name").required("")
-        } else {
-            target.child("kind").not_supported(&["Node", "<empty>"])
-        };
-        return Err(Status::invalid("", "Binding", &name, &[error]));
-    }
-    call.server.fresh().await?;
+    let node = binding["target"]["name"].as_str().unwrap_or_default();
     update::change(call, options, &mut warnings, |pod| {
         let refuse = |why: String| Err(Status::conflict("", "pods/binding", &name, &why));
         if !binding.uid().is_empty() && binding.uid() != pod.uid() {
@@ -96,7 +106,7 @@ async fn assign(
             return refuse(format!("pod {name} is already assigned to node {assigned:?}"));
         }
         let mut bound = pod.clone();
-        bound["spec"]["nodeName"] = node.as_str().into();
+        bound["spec"]["nodeName"] = node.into();
         for part in ["annotations", "labels"] {
             for (key, value) in binding.metadata().get(part).and_then(Value::as_object).into_iter().flatten() {
                 bound["metadata"][part][key.as_str()] = value.clone();
@@ -119,10 +129,13 @@ async fn assign(
 /// POST of a TokenRequest: a token for the service account.
 pub async fn token(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status> {
     let issuer = call.server.tokens.as_ref().ok_or_else(Status::no_such_path)?;
-    let account = get::find(call).await?;
     let mut warnings = Warnings::default();
     let target = kind("authentication.k8s.io", "v1", "TokenRequest")?;
     let request = body::typed(&body, &target, FieldValidation::Warn, &mut warnings)?;
+    call.server.fresh().await?;
+    let request = call.admit(Operation::Create, Some(request), None, false)?.unwrap_or_default();
+    let account = get::find(call).await?;
+    let request = call.check_admitted(Operation::Create, request, None, false)?;
     let issued = issuer.token_request(&request, &account, &*call.server.memory, call.now())?;
     warnings.extend(issued.warnings);
     Ok(warnings.put_on(answer::value(201, call.format, &issued.body)))

@@ -109,7 +109,10 @@ pub async fn change(
         }
         let allocation = allocation::for_write(call.server, row, &mut object, Some(&stored), fastrand::u64(..))?;
         check(call, &object, &stored, &name)?;
-        let object = call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?;
+        let object = match is_admitted_as_sent(call.subresource) {
+            true => object,
+            false => call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?,
+        };
         warnings.extend(row.strategy.warnings(&object));
         let draft = Draft::of(row, &object);
         if draft.stored == current.stored() && allocation.txn.ops.is_empty() {
@@ -171,9 +174,16 @@ fn prepare(
     prepare(&mut object);
     row.strategy.stamp(&mut object, stored, call.now());
     metadata::bump_generation(row, call.subresource, &mut object, stored);
-    let mut object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
+    if !is_admitted_as_sent(call.subresource) {
+        object = call.admit(Operation::Update, Some(object), Some(stored), options.dry_run)?.unwrap_or_default();
+    }
     row.strategy.complete(&mut object);
     Ok(object)
+}
+
+/// Whether admission has seen what the client sent, and does not look at the object that it changes.
+fn is_admitted_as_sent(subresource: Option<Subresource>) -> bool {
+    subresource == Some(Subresource::Binding)
 }
 
 fn check(call: &Call<'_>, object: &Value, stored: &Value, name: &str) -> Result<(), Status> {
