@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::{object::Object, row::Row, table};
+use crate::{object::Object, row::Row, rows::print, table};
 
 /// The form of an answer that a request accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,15 +154,21 @@ impl Shape {
     /// # Errors
     /// 406 in upstream's words, which name its own type.
     pub fn check_extent(self, row: &Row, answer: Extent) -> Result<(), Status> {
-        let package = if row.group.is_empty() { "core" } else { row.group.split('.').next().unwrap_or_default() };
+        self.check_extent_of(&row.group, &row.kind, answer)
+    }
+
+    /// As [`Shape::check_extent`], for objects of a kind without a row.
+    ///
+    /// # Errors
+    /// 406.
+    pub fn check_extent_of(self, group: &str, kind: &str, answer: Extent) -> Result<(), Status> {
+        let package = if group.is_empty() { "core" } else { group.split('.').next().unwrap_or_default() };
         let message = match (self, answer) {
             (Shape::Metadata(_, Extent::One), Extent::List) => format!(
-                "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{}List)",
-                row.kind
+                "you requested PartialObjectMetadata, but the requested object is a list (*{package}.{kind}List)"
             ),
             (Shape::Metadata(_, Extent::List), Extent::One) => format!(
-                "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{})",
-                row.kind
+                "you requested PartialObjectMetadataList, but the requested object is not a list (*{package}.{kind})"
             ),
             _ => return Ok(()),
         };
@@ -248,6 +254,26 @@ pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -
         }
         Shape::Metadata(version, _) => value(code, format, &metadata_only(version, object.value())),
     }
+}
+
+/// One object of a kind that is only a part of others, in the form asked for.
+///
+/// # Errors
+/// 406 when the metadata of a list is asked for.
+pub fn part(
+    format: Format,
+    group: &str,
+    shows: &print::Table,
+    part: Value,
+    now: i64,
+) -> Result<Response<Body>, Status> {
+    format.shape.check_extent_of(group, part["kind"].as_str().unwrap_or_default(), Extent::One)?;
+    let shaped = match format.shape {
+        Shape::Object => part,
+        Shape::Table(version, include) => table::render_part(shows, version, include, &part, now),
+        Shape::Metadata(version, _) => metadata_only(version, part),
+    };
+    Ok(value(200, format, &shaped))
 }
 
 /// How many bytes of a list are put into one chunk.

@@ -5,41 +5,54 @@
 
 use serde_json::{Value, json};
 
-use crate::{answer::IncludeObject, row::Row};
+use crate::{
+    answer::IncludeObject,
+    row::{Column, Row},
+    rows::print,
+};
 
 /// The Table of `objects`. `metadata` is the list's own; `now` is seconds since 1970, for ages.
 pub fn render(row: &Row, version: &str, include: IncludeObject, objects: &[Value], metadata: Value, now: i64) -> Value {
-    let rows: Vec<Value> = objects.iter().map(|object| render_row(row, version, include, object, now)).collect();
-    json!({
-        "kind": "Table",
-        "apiVersion": format!("meta.k8s.io/{version}"),
-        "metadata": metadata,
-        "columnDefinitions": columns(row),
-        "rows": rows,
-    })
+    let rendered = |object| {
+        let mut rendered = render_row((row.cells)(object, now), version, include, object);
+        if let Some(condition) = condition(row, object) {
+            rendered["conditions"] = json!([condition]);
+        }
+        rendered
+    };
+    table(&row.columns, version, objects.iter().map(rendered).collect(), metadata)
 }
 
-fn columns(row: &Row) -> Vec<Value> {
-    let column = |column: &crate::row::Column| {
+/// The Table of one object of a kind that has no row, because it is only a part of other objects.
+pub fn render_part(shows: &print::Table, version: &str, include: IncludeObject, part: &Value, now: i64) -> Value {
+    let rows = vec![render_row((shows.cells)(part, now), version, include, part)];
+    let metadata = json!({"resourceVersion": part["metadata"]["resourceVersion"]});
+    table(&print::columns(shows.headings), version, rows, metadata)
+}
+
+fn table(columns: &[Column], version: &str, rows: Vec<Value>, metadata: Value) -> Value {
+    let column = |column: &Column| {
         json!({
             "name": column.name, "type": column.kind, "format": column.format,
             "description": column.description, "priority": column.priority,
         })
     };
-    row.columns.iter().map(column).collect()
+    json!({
+        "kind": "Table",
+        "apiVersion": format!("meta.k8s.io/{version}"),
+        "metadata": metadata,
+        "columnDefinitions": columns.iter().map(column).collect::<Vec<Value>>(),
+        "rows": rows,
+    })
 }
 
-fn render_row(row: &Row, version: &str, include: IncludeObject, object: &Value, now: i64) -> Value {
-    let mut rendered = json!({"cells": (row.cells)(object, now)});
-    if let Some(condition) = condition(row, object) {
-        rendered["conditions"] = json!([condition]);
-    }
-    rendered["object"] = match include {
-        IncludeObject::None => return rendered_without_object(rendered),
+fn render_row(cells: Vec<Value>, version: &str, include: IncludeObject, object: &Value) -> Value {
+    let object = match include {
+        IncludeObject::None => Value::Null,
         IncludeObject::Metadata => crate::answer::metadata_only(version, json!({"metadata": object["metadata"]})),
         IncludeObject::Object => object.clone(),
     };
-    rendered
+    json!({"cells": cells, "object": object})
 }
 
 /// What a row says of its object beside the cells: that a pod has ended.
@@ -53,11 +66,6 @@ fn condition(row: &Row, object: &Value) -> Option<Value> {
         _ => return None,
     };
     Some(json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
-}
-
-fn rendered_without_object(mut rendered: Value) -> Value {
-    rendered["object"] = Value::Null;
-    rendered
 }
 
 #[cfg(test)]

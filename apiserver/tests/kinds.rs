@@ -256,3 +256,34 @@ async fn each_address_of_a_service_is_an_object_while_it_is_held() {
     assert_eq!(send(&service, "DELETE", &format!("{collection}/s"), None).await.0, 200);
     assert_eq!(send(&service, "GET", path, None).await.0, 404);
 }
+
+#[tokio::test]
+async fn a_scale_is_shown_with_what_is_desired_and_what_there_is() {
+    let service = open().await;
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let made = json!({"metadata": {"name": "web"}, "spec": spec});
+    assert_eq!(send(&service, "POST", deployments, Some(&made)).await.0, 201);
+    let ask = async |form: &str| {
+        let accept = format!("application/json;as={form};g=meta.k8s.io;v=v1");
+        let request = Request::builder().uri(format!("{deployments}/web/scale")).header("accept", accept);
+        let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        (parts.status.as_u16(), serde_json::from_slice::<Value>(&bytes).unwrap())
+    };
+    let (status, table) = ask("Table").await;
+    assert_eq!((status, &table["kind"]), (200, &json!("Table")));
+    let columns: Vec<_> = table["columnDefinitions"].as_array().unwrap().iter().map(|each| &each["name"]).collect();
+    assert_eq!(columns, ["Name", "Desired", "Available", "Age"]);
+    let cells = table["rows"][0]["cells"].as_array().unwrap();
+    assert_eq!(cells[..3], [json!("web"), json!(3), json!(0)]);
+    assert_eq!(table["rows"][0]["object"]["metadata"]["name"], "web");
+    assert!(table["metadata"]["resourceVersion"].is_string());
+    let (status, metadata) = ask("PartialObjectMetadata").await;
+    assert_eq!((status, &metadata["kind"]), (200, &json!("PartialObjectMetadata")));
+    let (status, refused) = ask("PartialObjectMetadataList").await;
+    let why = "you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)";
+    assert_eq!((status, &refused["message"]), (406, &json!(why)));
+}

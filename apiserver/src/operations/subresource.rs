@@ -21,6 +21,7 @@ use crate::{
     answer,
     body::{self, Warnings},
     row::Subresource,
+    rows::print::workloads,
 };
 
 /// POST of a pod's binding: puts the pod on a node, once.
@@ -178,9 +179,12 @@ enum Sent {
 
 /// GET, PUT and PATCH of a Scale.
 pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Response<Body>, Status> {
-    call.format.is_of_objects()?;
+    let answer = |object: &Value| {
+        let now = call.now().as_second();
+        answer::part(call.format, "autoscaling", &workloads::SCALES, scale_of(object), now)
+    };
     let Some(body) = body else {
-        return Ok(answer::value(200, call.format, &scale_of(&get::find(call).await?.value())));
+        return answer(&get::find(call).await?.value());
     };
     let patches = call.info().verb == "patch";
     if patches {
@@ -238,7 +242,7 @@ pub async fn scale(call: &Call<'_>, body: Option<body::Request>) -> Result<Respo
         Ok(object)
     })
     .await?;
-    Ok(warnings.put_on(answer::value(200, call.format, &scale_of(&changed.value()))))
+    Ok(warnings.put_on(answer(&changed.value())?))
 }
 
 /// Whether the subresource is served here by one of the above.

@@ -39,6 +39,15 @@ pub const DEPLOYMENTS: Table = Table {
     },
 };
 
+/// How many copies there shall be, and are: of everything that has a Scale.
+pub const SCALES: Table = Table {
+    headings: &[text("Name"), integer("Desired"), integer("Available"), text("Age")],
+    cells: |scale, now| {
+        let (desired, available) = (number(scale, "/spec/replicas"), number(scale, "/status/replicas"));
+        vec![name_of(scale), json!(desired), json!(available), ages::age(scale, now)]
+    },
+};
+
 pub const REPLICA_SETS: Table = Table {
     headings: &[
         name(),
