@@ -7,6 +7,7 @@
 //! Upstream: cmd/kube-proxy, pkg/proxy
 //! Left out: the ipvs, nftables and Windows modes, IPv6.
 
+pub mod catalog;
 pub mod categories;
 pub mod config;
 pub mod conntrack;

@@ -48,15 +48,6 @@ pub struct Settings {
     pub comments: bool,
 }
 
-/// With more endpoints, as upstream, rules carry no comments: in the kernel each is 256 bytes and a module's check, a
-/// third of what a change costs among 20,000 rules.
-const MOST_WITH_COMMENTS: usize = 1000;
-
-/// Whether the rules of these Services are few enough to say whose they are.
-pub fn may_comment<'a>(services: impl IntoIterator<Item = &'a ServiceWithEndpoints>) -> bool {
-    services.into_iter().map(|service| service.endpoints.len()).sum::<usize>() <= MOST_WITH_COMMENTS
-}
-
 /// A port of a Service with all endpoints that it has, usable or not.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceWithEndpoints {

@@ -3,7 +3,7 @@
 //! Upstream: pkg/proxy/iptables/proxier.go, pkg/proxy/runner/bounded_frequency_runner.go
 //! Left out: a least time between runs: what arrives during a run is one next run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, info, info_span, warn};
 
+use crate::catalog::Catalog;
 use crate::config::Config;
 use crate::conntrack::{self, Fronts};
 use crate::endpoint;
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::observed::Observed;
 use crate::restore;
 use crate::routes::{self, Route};
-use crate::ruleset::{Rulebook, Ruleset, ServiceWithEndpoints, Settings, may_comment};
+use crate::ruleset::{Rulebook, Ruleset, Settings};
 use crate::saved;
 use crate::serve::Progress;
 use crate::service_health::{self, HealthChecks};
@@ -59,7 +60,7 @@ pub async fn run(
     let mut syncer = Syncer {
         config,
         book: Rulebook::new(observed.settings(config)),
-        services: BTreeMap::new(),
+        services: Catalog::default(),
         observed: observed.clone(),
         iptables,
         known: None,
@@ -97,6 +98,10 @@ async fn follow(syncer: &mut Syncer<'_>, observed: &Observed, shutdown: &Cancell
         while let Some(Some(more)) = unconstrained(changes.next()).now_or_never() {
             causes.insert(more);
         }
+        // A tick that is due, as the first one is, asks for nothing more than this run does.
+        if unconstrained(resync.tick()).now_or_never().is_some() {
+            causes.insert(Cause::Timer);
+        }
         let synced = syncer.sync(&causes).instrument(info_span!("sync_proxy")).await;
         if let Err(error) = synced {
             warn!(%error, "the rules are not what they should be, will retry");
@@ -123,8 +128,7 @@ fn services_of(change: &Change<EndpointSlice>) -> Vec<Cause> {
 struct Syncer<'a> {
     config: &'a Config,
     book: Rulebook,
-    /// The Services that have rules.
-    services: BTreeMap<ObjectKey, Vec<ServiceWithEndpoints>>,
+    services: Catalog,
     observed: Observed,
     iptables: Iptables,
     /// What the kernel has; `None` when it must be asked.
@@ -160,9 +164,9 @@ impl Syncer<'_> {
             debug!(bytes = input.len(), ?causes, "restoring");
             self.iptables.restore(&input).await?;
         }
-        self.flows(Fronts::of(self.services.values().flatten())).await;
-        self.health_checks.set(service_health::wanted(self.services.values().flatten())).await;
-        self.metrics.services.set(self.services.values().map(Vec::len).sum::<usize>() as i64);
+        self.flows(Fronts::of(self.services.special())).await;
+        self.health_checks.set(service_health::wanted(self.services.special())).await;
+        self.metrics.services.set(self.services.ports() as i64);
         self.metrics.rules.set(desired.rules() as i64);
         self.known = Some(desired);
         self.progress.ended(Timestamp::now());
@@ -172,24 +176,19 @@ impl Syncer<'_> {
 
     /// Takes note of a Service as it is now.
     fn look_at(&mut self, service: &ObjectKey) {
-        let ports = self.observed.ports_of(service, &self.config.node_name);
-        match ports.is_empty() {
-            true => self.services.remove(service),
-            false => self.services.insert(service.clone(), ports),
-        };
+        self.services.set(service, self.observed.ports_of(service, &self.config.node_name));
     }
 
     /// Brings the rules in line with the Services: those that changed, or all when what all depend on did.
     fn write(&mut self, causes: &BTreeSet<Cause>) {
-        let comments = may_comment(self.services.values().flatten());
-        let settings = Settings { comments, ..self.observed.settings(self.config) };
+        let settings = Settings { comments: self.services.may_comment(), ..self.observed.settings(self.config) };
         if settings != *self.book.settings() {
             self.book = Rulebook::new(settings);
             return self.services.iter().for_each(|(service, ports)| self.book.set(service, ports));
         }
         for cause in causes {
             if let Cause::Service(service) = cause {
-                self.book.set(service, self.services.get(service).into_iter().flatten());
+                self.book.set(service, self.services.get(service));
             }
         }
     }

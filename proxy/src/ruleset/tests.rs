@@ -478,13 +478,6 @@ fn rules_of_many_endpoints_say_nothing_of_whose_they_are() {
             nat -A KUBE-SVC-E3PXEPMWAWIUT6ZV -p tcp -j DNAT --to-destination 10.244.1.5:8080
         "#]],
     );
-    let of = |endpoints: usize| {
-        let mut service = web(json!({}), &["10.244.1.5:8080"]).remove(0);
-        service.endpoints = vec![service.endpoints[0].clone(); endpoints];
-        service
-    };
-    assert!(may_comment(&[of(400), of(600)]));
-    assert!(!may_comment(&[of(400), of(601)]));
 }
 
 #[test]
