@@ -6,7 +6,7 @@
 //!
 //! Upstream: pkg/controller/nodelifecycle/node_lifecycle_controller.go
 //! Left out: zones of their own: the nodes are one zone; the slower rate for a large zone of which most nodes are ill:
-//! then, as upstream does in a small one, nobody is driven off.
+//! then, as upstream does in a small one, nobody is driven off. The Event RemovingNode.
 
 mod controller;
 mod silence;
@@ -53,6 +53,8 @@ const CONDITION_TAINTS: [(&str, &str, &str); 6] = [
 /// What is decided from.
 pub struct Input {
     pub node: Arc<Node>,
+    /// Whether this controller sees the node for the first time.
+    pub is_new: bool,
     /// For how long nothing was heard of it, by our own steady clock.
     pub silent_for: Duration,
     /// How the nodes are as a whole.
@@ -83,6 +85,11 @@ pub fn plan(input: &Input, now: Timestamp) -> Plan {
     let mut actions = Vec::new();
     let grace = if nodes::condition(&input.node, "Ready").is_some() { GRACE_PERIOD } else { STARTUP_GRACE_PERIOD };
     let mut node = input.node.as_ref().clone();
+    if input.is_new {
+        let name = nodes::name(&node);
+        let message = format!("Node {name} event: Registered Node {name} in Controller");
+        actions.push(actions::normal(&node, "RegisteredNode", message));
+    }
     let requeue_after = grace.checked_sub(input.silent_for).filter(|rest| !rest.is_zero());
     if requeue_after.is_none() {
         actions.extend(forget_conditions(&mut node, now));

@@ -35,6 +35,7 @@ pub mod logs;
 pub mod machine;
 pub mod metrics;
 pub mod node;
+pub mod node_events;
 pub mod observed;
 pub mod plan;
 pub mod pod_spec;
@@ -83,8 +84,10 @@ pub async fn run(
 
     let (heard, events) = tokio::sync::mpsc::channel(1024);
     let (own, seen) = (config.clone(), machine.clone());
+    let told = recorder.clone();
     let acts = acts::Acts::new(own, client.clone(), runtime.clone(), recorder, services, seen, metrics);
     let acts = Arc::new(acts);
+    let node = node::Keeper::new(config.clone(), client, runtime.clone(), machine, told);
     let network_written = Notify::new();
     let first = async {
         if shutdown.run_until_cancelled(pods.synced()).await.is_some() {
@@ -95,7 +98,7 @@ pub async fn run(
         first,
         runtime_events::follow(runtime.clone(), heard, shutdown.clone()),
         network(&config, nodes, &network_written, &shutdown),
-        node::keep(config.clone(), client, runtime.clone(), machine, &network_written, shutdown.clone()),
+        node.keep(&network_written, shutdown.clone()),
         logs::rotation::follow(&config, runtime.clone(), shutdown.clone()),
         local_volumes::follow(&config, &informers, shutdown.clone()),
         server::Server::new(acts.clone(), pods.clone()).run(bound, registry, shutdown.clone()),

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ::client::Recorder;
 use api::quantity::{Format, Quantity};
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -19,55 +20,57 @@ use tracing::{info, warn};
 use crate::config::Config;
 use crate::cri::{CriError, Runtime};
 use crate::machine::Machine;
+use crate::node_events::{self, Told};
 
 /// Upstream's intervals: the lease, and the status when nothing changes.
 const LEASE_EVERY: Duration = Duration::from_secs(10);
 const LEASE_SECONDS: i32 = 40;
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
-/// Keeps the Node and its Lease until shutdown.
-pub async fn keep(
+/// Keeps the Node and its Lease.
+pub struct Keeper {
     config: Config,
     client: kube::Client,
     runtime: Runtime,
     machine: Machine,
-    network_written: &Notify,
-    shutdown: CancellationToken,
-) {
-    let keeper = Keeper { config, client, runtime, machine };
-    let work = async {
-        while let Err(error) = keeper.register().await {
-            warn!(%error, "node is not registered");
-            tokio::time::sleep(RETRY_EVERY).await;
-        }
-        // A lease is a promise renewed by the clock; the status rides along, because the runtime announces nothing.
-        let mut ticks = tokio::time::interval(LEASE_EVERY);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    if let Err(error) = keeper.renew_lease().await {
-                        warn!(%error, "lease is not renewed");
-                    }
-                }
-                () = network_written.notified() => keeper.network_is_read().await,
-            }
-            if let Err(error) = keeper.report().await {
-                warn!(%error, "node status is not written");
-            }
-        }
-    };
-    shutdown.run_until_cancelled(work).await;
-}
-
-struct Keeper {
-    config: Config,
-    client: kube::Client,
-    runtime: Runtime,
-    machine: Machine,
+    recorder: Recorder,
+    told: Told,
 }
 
 impl Keeper {
-    async fn register(&self) -> kube::Result<()> {
+    pub fn new(config: Config, client: kube::Client, runtime: Runtime, machine: Machine, recorder: Recorder) -> Keeper {
+        let told = Told { pressures: false, unschedulable: false };
+        Keeper { config, client, runtime, machine, recorder, told }
+    }
+
+    /// Works until shutdown.
+    pub async fn keep(mut self, network_written: &Notify, shutdown: CancellationToken) {
+        let work = async {
+            node_events::record(&self.recorder, &self.config.node_name, &node_events::starting());
+            while let Err(error) = self.register().await {
+                warn!(%error, "node is not registered");
+                tokio::time::sleep(RETRY_EVERY).await;
+            }
+            // A lease is a promise renewed by the clock; the status rides along, because the runtime announces nothing.
+            let mut ticks = tokio::time::interval(LEASE_EVERY);
+            loop {
+                tokio::select! {
+                    _ = ticks.tick() => {
+                        if let Err(error) = self.renew_lease().await {
+                            warn!(%error, "lease is not renewed");
+                        }
+                    }
+                    () = network_written.notified() => self.network_is_read().await,
+                }
+                if let Err(error) = self.report().await {
+                    warn!(%error, "node status is not written");
+                }
+            }
+        };
+        shutdown.run_until_cancelled(work).await;
+    }
+
+    async fn register(&mut self) -> kube::Result<()> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         if nodes.get_opt(&self.config.node_name).await?.is_none() {
             let node = node_object(&self.config, &self.machine);
@@ -78,15 +81,20 @@ impl Keeper {
         self.report().await
     }
 
-    /// Writes conditions, capacity, addresses and what the machine is.
-    async fn report(&self) -> kube::Result<()> {
+    /// Writes conditions, capacity, addresses and what the machine is, and tells what is new of it.
+    async fn report(&mut self) -> kube::Result<()> {
         let nodes: Api<Node> = Api::all(self.client.clone());
         let before = nodes.get(&self.config.node_name).await?;
         let health = self.runtime.conditions().await;
         let version = self.runtime.version().await.map(|version| version.runtime_version).unwrap_or_default();
         let status = status(&self.config, &self.machine, &before, trouble(health), &version, Timestamp::now());
+        let events = node_events::of_change(&before, self.told, &status);
         let patch = json!({ "status": status });
         nodes.patch_status(&self.config.node_name, &PatchParams::default(), &Patch::Strategic(patch)).await?;
+        for event in events {
+            node_events::record(&self.recorder, &self.config.node_name, &event);
+        }
+        self.told = Told { pressures: true, unschedulable: node_events::is_unschedulable(&before) };
         Ok(())
     }
 

@@ -61,6 +61,7 @@ impl Controller for NodeLifecycle {
             return Ok(None);
         };
         let lease = self.leases.get(&ObjectKey::new(LEASE_NAMESPACE, &key.name));
+        let is_new = self.silence.is_new(&key.name);
         let silent_for = self.silence.of(&node, lease.as_deref());
         let all = self.nodes.list();
         let not_ready = all.iter().filter(|node| !nodes::is_ready(node)).count();
@@ -72,6 +73,7 @@ impl Controller for NodeLifecycle {
         };
         Ok(Some(Input {
             node,
+            is_new,
             silent_for,
             health: ClusterHealth { nodes: all.len(), not_ready },
             turn_in,

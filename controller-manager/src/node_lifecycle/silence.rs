@@ -46,6 +46,11 @@ impl Silence {
         now.duration_since(*since)
     }
 
+    /// Whether nothing was heard of a node of this name yet.
+    pub fn is_new(&self, name: &str) -> bool {
+        !self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
     /// The node is gone: one that comes back under its name starts anew.
     pub fn forget(&self, name: &str) {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).remove(name);

@@ -28,7 +28,8 @@ fn pod() -> Pod {
 
 fn gather(world: &World, silent_s: u64, health: ClusterHealth, turn_in: Option<Duration>) -> Input {
     let silent_for = Duration::from_secs(silent_s);
-    Input { node: world.all::<Node>()[0].clone(), silent_for, health, turn_in, pods: world.all::<Pod>() }
+    let node = world.all::<Node>()[0].clone();
+    Input { node, is_new: false, silent_for, health, turn_in, pods: world.all::<Pod>() }
 }
 
 /// Expects the first plan, and the taints that the node has in the end.
@@ -116,4 +117,14 @@ fn a_cordoned_node_is_tainted_unschedulable() {
             look again in 50s"#]],
         &["node.kubernetes.io/unschedulable:NoSchedule"],
     );
+}
+
+#[test]
+fn a_node_that_is_seen_for_the_first_time_is_told() {
+    let world = World::default().with(&object::<Node>(node("True")));
+    let input = Input { is_new: true, ..gather(&world, 0, ONE_OF_TWO_ILL, None) };
+    let told = expect![[r#"
+        event Normal RegisteredNode on Node n1: Node n1 event: Registered Node n1 in Controller
+        look again in 50s"#]];
+    told.assert_eq(&in_words(&plan(&input, now())));
 }
