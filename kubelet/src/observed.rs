@@ -56,6 +56,10 @@ pub struct Container {
     pub back_off: SignedDuration,
     pub grace_seconds: i64,
     pub log_path: String,
+    /// Whom its first process runs as, where the runtime tells.
+    pub user: Option<cri::LinuxContainerUser>,
+    /// What its control group allows, where the runtime tells.
+    pub resources: Option<cri::LinuxContainerResources>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -174,6 +178,8 @@ async fn container_from(sandbox_id: String, status: cri::ContainerStatus) -> Con
         image: status.image.map(|image| image.image).unwrap_or_default(),
         image_ref: status.image_ref,
         log_path: status.log_path,
+        user: status.user.and_then(|user| user.linux),
+        resources: status.resources.and_then(|resources| resources.linux),
         id: status.id,
         sandbox_id,
         state,

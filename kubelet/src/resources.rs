@@ -104,6 +104,11 @@ pub fn cpu_shares(milli: i64) -> i64 {
     (milli * SHARES_PER_CPU / 1000).clamp(MIN_SHARES, MAX_SHARES)
 }
 
+/// The request in millicores that so many shares are for, rounded up.
+pub fn milli_of_shares(shares: i64) -> i64 {
+    (shares * 1000 + SHARES_PER_CPU - 1) / SHARES_PER_CPU
+}
+
 /// CPU quota in microseconds per period of a limit in millicores; 0 means no quota.
 pub fn cpu_quota(milli: i64) -> i64 {
     if milli == 0 { 0 } else { (milli * PERIOD_US / 1000).max(MIN_QUOTA_US) }

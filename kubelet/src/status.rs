@@ -16,6 +16,7 @@ use crate::probes::Verdicts;
 
 pub mod conditions;
 pub mod containers;
+pub mod resources;
 
 /// The node as its pods' statuses name it.
 #[derive(Debug, Clone, Default)]

@@ -223,6 +223,25 @@ fn resources_are_the_limits_of_a_cgroup() {
 }
 
 #[test]
+fn a_status_tells_what_the_container_has() {
+    on_a_node(async |node| {
+        let resources =
+            json!({"requests": {"cpu": "100m", "memory": "16Mi"}, "limits": {"cpu": "500m", "memory": "64Mi"}});
+        let mounts = json!([{"name": "v", "mountPath": "/v"}, {"name": "v", "mountPath": "/r", "readOnly": true}]);
+        let c = container("sleep 1000000", json!({"resources": resources, "volumeMounts": mounts}));
+        let volumes = json!([{"name": "v", "emptyDir": {}}]);
+        let spec = json!({"containers": [c], "volumes": volumes});
+        node.create_with("p", spec).await;
+        let pod = node.running("p").await;
+        let status = serde_json::to_value(first(&pod)).unwrap();
+        assert_eq!(status["resources"], resources);
+        let mut told = mounts;
+        told[1]["recursiveReadOnly"] = "Disabled".into();
+        assert_eq!(status["volumeMounts"], told);
+    });
+}
+
+#[test]
 fn a_security_context_takes_rights_away() {
     on_a_node(async |node| {
         let fields = json!({

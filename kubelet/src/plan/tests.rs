@@ -34,6 +34,8 @@ fn container(name: &str, state: State) -> Container {
         back_off: SignedDuration::ZERO,
         grace_seconds: 30,
         log_path: String::new(),
+        user: None,
+        resources: None,
     }
 }
 

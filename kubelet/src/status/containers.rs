@@ -1,15 +1,16 @@
 //! Decides the reported state of one container: waiting, running or terminated, and why.
 //!
 //! Upstream: pkg/kubelet/kubelet_pods.go (convertToAPIContainerStatuses)
-//! Left out: allocated resources and resize.
+//! Left out: allocatedResources (off by default), resize, and recursively read-only mounts: none is made so here.
 
 use k8s_openapi::api::core::v1::{
     Container as ContainerSpec, ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-    ContainerStatus,
+    ContainerStatus, ContainerUser, LinuxContainerUser as LinuxUser, VolumeMountStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proto::cri::LinuxContainerUser;
 
-use super::View;
+use super::{View, resources};
 use crate::go_duration;
 use crate::observed::{Container, Exit, State};
 use crate::plan::back_off_of;
@@ -25,6 +26,7 @@ impl View<'_> {
             name: spec.name.clone(),
             image: spec.image.clone().unwrap_or_default(),
             started: Some(false),
+            volume_mounts: mounts(spec),
             ..Default::default()
         };
         let Some(container) = newest else {
@@ -34,6 +36,11 @@ impl View<'_> {
         status.restart_count = container.restart_count.try_into().unwrap_or(i32::MAX);
         status.container_id = Some(format!("{RUNTIME}://{}", container.id));
         status.image_id = container.image_ref.clone();
+        if !container.image.is_empty() {
+            status.image = container.image.clone();
+        }
+        status.resources = Some(resources::in_force(spec, container, self.before(&spec.name)));
+        status.user = container.user.as_ref().map(user);
         status.last_state =
             self.runtime.predecessor(&spec.name).and_then(|before| Some(terminated(before, before.exit()?)));
         match &container.state {
@@ -68,6 +75,13 @@ impl View<'_> {
             }
         }
         status
+    }
+
+    /// What was reported of the container last.
+    fn before(&self, name: &str) -> Option<&ContainerStatus> {
+        let status = self.pod.status.as_ref()?;
+        let lists = [&status.init_container_statuses, &status.container_statuses, &status.ephemeral_container_statuses];
+        lists.into_iter().flatten().flatten().find(|status| status.name == name)
     }
 
     fn is_init(&self, spec: &ContainerSpec) -> bool {
@@ -115,6 +129,23 @@ impl View<'_> {
         );
         Some(waiting("CrashLoopBackOff", Some(message)))
     }
+}
+
+/// How the volumes are mounted: read-only means nothing for what is mounted below them.
+fn mounts(spec: &ContainerSpec) -> Option<Vec<VolumeMountStatus>> {
+    let mounts = spec.volume_mounts.as_ref()?.iter().map(|mount| VolumeMountStatus {
+        name: mount.name.clone(),
+        mount_path: mount.mount_path.clone(),
+        read_only: mount.read_only.filter(|read_only| *read_only),
+        recursive_read_only: (mount.read_only == Some(true)).then(|| "Disabled".to_owned()),
+    });
+    Some(mounts.collect()).filter(|mounts: &Vec<_>| !mounts.is_empty())
+}
+
+fn user(user: &LinuxContainerUser) -> ContainerUser {
+    let groups = Some(user.supplemental_groups.clone()).filter(|groups| !groups.is_empty());
+    let linux = LinuxUser { uid: user.uid, gid: user.gid, supplemental_groups: groups };
+    ContainerUser { linux: Some(linux) }
 }
 
 fn terminated(container: &Container, exit: &Exit) -> ContainerState {
