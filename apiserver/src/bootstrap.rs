@@ -9,7 +9,7 @@
 //!   pkg/controlplane/controller/defaultservicecidr
 //! Left out: several API servers behind one Service: the last one to start is its endpoint.
 
-mod flow_control;
+pub(crate) mod flow_control;
 
 use std::net::{Ipv4Addr, SocketAddr};
 

@@ -44,6 +44,16 @@ pub(super) fn priority_levels() -> Vec<Value> {
         .collect()
 }
 
+/// What the spec of an object that is mandatory is fixed to: of both kinds `catch-all` and `exempt`.
+pub(crate) fn mandatory_spec(kind: &str, name: &str) -> Option<Value> {
+    if !["catch-all", "exempt"].contains(&name) {
+        return None;
+    }
+    let mut all = flow_schemas().into_iter().chain(priority_levels());
+    let found = all.find(|object| object["kind"] == kind && object["metadata"]["name"] == name);
+    found.map(|mut object| object["spec"].take())
+}
+
 /// What tells the flows of a schema apart.
 enum Flows {
     One,
@@ -270,5 +280,34 @@ mod tests {
         for schema in flow_schemas() {
             assert!(levels.contains(&schema["spec"]["priorityLevelConfiguration"]["name"]), "{schema}");
         }
+    }
+
+    #[test]
+    fn the_mandatory_objects_stay_what_they_are() {
+        let rows = crate::rows::rows();
+        let changed = |plural: &str, name: &str, pointer: &str, value: Value| {
+            let objects = if plural == "flowschemas" { flow_schemas() } else { priority_levels() };
+            let current = objects.into_iter().find(|object| object["metadata"]["name"] == name).unwrap();
+            let mut object = current.clone();
+            *object.pointer_mut(pointer).unwrap() = value;
+            let row = rows.iter().find(|row| row.plural == plural).unwrap();
+            let errors = row.strategy.validate_update(&Field::root(&object), &current);
+            errors.into_iter().map(|error| format!("{}: {}", error.field, error.detail)).collect::<Vec<_>>()
+        };
+        let subjects = "/spec/rules/0/subjects";
+        let nobody = || json!([{"kind": "User", "user": {"name": "nobody"}}]);
+        for name in ["catch-all", "exempt"] {
+            let fixed = format!("spec: spec of '{name}' must equal the fixed value");
+            assert_eq!(changed("flowschemas", name, subjects, nobody()), [fixed]);
+        }
+        assert_eq!(changed("flowschemas", "probes", subjects, nobody()), [""; 0]);
+        let (levels, shares) = ("prioritylevelconfigurations", "/spec/limited/nominalConcurrencyShares");
+        let fixed = "spec: spec of 'catch-all' must equal the fixed value";
+        assert_eq!(changed(levels, "catch-all", shares, json!(6)), [fixed]);
+        assert_eq!(changed(levels, "system", shares, json!(6)), [""; 0]);
+        assert_eq!(changed(levels, "exempt", "/spec/exempt/nominalConcurrencyShares", json!(6)), [""; 0]);
+        let other_type = changed(levels, "exempt", "/spec/type", json!("Limited"));
+        let fixed = "spec: spec of 'exempt' except the 'spec.exempt' field must equal the fixed value";
+        assert_eq!(other_type.last().unwrap(), fixed);
     }
 }

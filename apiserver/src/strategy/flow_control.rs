@@ -1,7 +1,7 @@
 //! FlowSchemas and PriorityLevelConfigurations.
 //!
 //! Upstream: pkg/registry/flowcontrol/*/strategy.go, pkg/apis/flowcontrol/v1/defaults.go
-//! Left out: the mandatory objects may be changed like others.
+//! Left out: the mandatory objects are made again when the server starts, not as soon as they are deleted.
 
 pub(crate) mod validation;
 

@@ -4,8 +4,12 @@
 //! Left out: how many bits of hash a hand of queues may take.
 
 use api::{field::Field, names};
+use serde_json::Value;
 
-use crate::strategy::validation::{Errors, looks_like, unsupported};
+use crate::{
+    bootstrap::flow_control,
+    strategy::validation::{Errors, looks_like, unsupported},
+};
 
 const LOWEST_PRECEDENCE: i64 = 10_000;
 const MAX_QUEUES: i64 = 10_000_000;
@@ -39,7 +43,26 @@ pub(super) fn flow_schema(schema: &Field<'_>) -> Errors {
     for rule in spec.child("rules").items() {
         policy_rule(&rule, &mut errors);
     }
+    fixed(schema, "FlowSchema", &mut errors);
     errors
+}
+
+/// What every request falls back on stays what it is. How much of the server is set aside for the exempt may change.
+fn fixed(object: &Field<'_>, kind: &str, errors: &mut Errors) {
+    let (metadata, spec) = (object.child("metadata"), object.child("spec"));
+    let name = metadata.child("name");
+    let Some(mut fixed) = flow_control::mandatory_spec(kind, name.str()) else { return };
+    let mut given = spec.value.clone();
+    let mut except = "";
+    if (kind, name.str()) == ("PriorityLevelConfiguration", "exempt") {
+        for each in [&mut fixed, &mut given] {
+            each["exempt"] = Value::Null;
+        }
+        except = "except the 'spec.exempt' field ";
+    }
+    if fixed != given {
+        errors.push(spec.invalid(format!("spec of '{}' {except}must equal the fixed value", name.str())));
+    }
 }
 
 fn policy_rule(rule: &Field<'_>, errors: &mut Errors) {
@@ -176,6 +199,7 @@ pub(super) fn priority_level(level: &Field<'_>) -> Errors {
         }
         _ => errors.push(unsupported(&kind, &["Exempt", "Limited"])),
     }
+    fixed(level, "PriorityLevelConfiguration", &mut errors);
     errors
 }
 
