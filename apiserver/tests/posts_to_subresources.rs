@@ -96,6 +96,25 @@ async fn a_bound_pod_gets_the_zone_of_its_node() {
 }
 
 #[tokio::test]
+async fn a_pod_that_is_held_back_is_not_bound_and_a_bound_one_is_nominated_nowhere() {
+    let admin = admin_of(&open().await).await;
+    let spec = json!({"schedulingGates": [{"name": "g.example/g"}], "containers": [{"name": "c", "image": "i"}]});
+    let held = json!({"metadata": {"name": "held"}, "spec": spec});
+    assert_eq!(send(&admin, "POST", &format!("{NAMESPACE}/pods"), held).await.0, 201);
+    let to_node = json!({"metadata": {"name": "held"}, "target": {"kind": "Node", "name": "n"}});
+    let (status, answer) = send(&admin, "POST", &format!("{NAMESPACE}/pods/held/binding"), to_node).await;
+    let why = "Operation cannot be fulfilled on pods/binding \"held\": pod held has non-empty .spec.schedulingGates";
+    assert_eq!((status, &answer["message"]), (409, &json!(why)));
+    let (_, mut pod) = send(&admin, "GET", &format!("{NAMESPACE}/pods/p"), json!(null)).await;
+    pod["status"]["nominatedNodeName"] = "n".into();
+    let (status, pod) = send(&admin, "PUT", &format!("{NAMESPACE}/pods/p/status"), pod).await;
+    assert_eq!((status, &pod["status"]["nominatedNodeName"]), (200, &json!("n")));
+    assert_eq!(send(&admin, "POST", &format!("{NAMESPACE}/pods/p/binding"), binding()).await.0, 201);
+    let (_, pod) = send(&admin, "GET", &format!("{NAMESPACE}/pods/p"), json!(null)).await;
+    assert_eq!((&pod["spec"]["nodeName"], pod["status"].get("nominatedNodeName")), (&json!("n"), None));
+}
+
+#[tokio::test]
 async fn a_node_gets_no_token_but_for_its_pods() {
     let server = open().await;
     let admin = admin_of(&server).await;

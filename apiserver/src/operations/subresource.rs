@@ -106,6 +106,9 @@ async fn assign(
         if !assigned.is_empty() {
             return refuse(format!("pod {name} is already assigned to node {assigned:?}"));
         }
+        if pod["spec"]["schedulingGates"].as_array().is_some_and(|gates| !gates.is_empty()) {
+            return refuse(format!("pod {name} has non-empty .spec.schedulingGates"));
+        }
         let mut bound = pod.clone();
         bound["spec"]["nodeName"] = node.into();
         for part in ["annotations", "labels"] {
@@ -119,6 +122,9 @@ async fn assign(
         conditions
             .push(json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now}));
         bound["status"]["conditions"] = conditions.into();
+        if let Some(status) = bound["status"].as_object_mut() {
+            status.remove("nominatedNodeName");
+        }
         bound.metadata_mut().remove("resourceVersion");
         Ok(bound)
     })
