@@ -129,6 +129,7 @@ async fn control(
     all.start(local_path_class::LocalPathClass::new(informers));
     all.start(volume_protection::ClaimProtection::new(informers));
     all.start(volume_protection::VolumeProtection::new(informers));
+    all.start(volume_protection::ClassProtection::new(informers));
     all.start(load_balancer::LoadBalancers::new(informers));
     all.start(resource_quota::ResourceQuotas::new(informers, kinds.clone()));
     all.running.spawn(async move { kinds.keep(shutdown).await });

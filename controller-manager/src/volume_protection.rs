@@ -1,14 +1,16 @@
-//! Keeps claims that pods use, and volumes that claims are bound to, from vanishing: a finalizer holds them until
-//! nobody needs them.
+//! Keeps claims that pods use, volumes that claims are bound to, and classes of attributes that either names from
+//! vanishing: a finalizer holds them until nobody needs them.
 //!
-//! Upstream: pkg/controller/volume/{pvcprotection/pvc_protection_controller.go,pvprotection/pv_protection_controller.go}
+//! Upstream: pkg/controller/volume/{pvcprotection/pvc_protection_controller.go,pvprotection/pv_protection_controller.go,
+//! vacprotection/vac_protection_controller.go}
 //! Left out: nothing.
 
 use std::sync::Arc;
 
-use client::{Cache, Controller, Informers, ObjectKey, Watches};
+use client::{Cache, Change, Controller, Informers, ObjectKey, Watches};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::storage::v1::VolumeAttributesClass;
 use kube::api::ListParams;
 use kube::{Api, Client, Resource};
 use serde_json::json;
@@ -18,6 +20,7 @@ use crate::pods;
 
 pub const CLAIM_FINALIZER: &str = "kubernetes.io/pvc-protection";
 pub const VOLUME_FINALIZER: &str = "kubernetes.io/pv-protection";
+pub const CLASS_FINALIZER: &str = "kubernetes.io/vac-protection";
 
 /// What is decided from: a claim, and the pods in its namespace.
 pub struct ClaimInput {
@@ -59,6 +62,35 @@ pub struct VolumeInput {
 pub fn plan_volume(input: &VolumeInput) -> Plan {
     let bound = input.volume.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Bound");
     protect(input.volume.as_ref(), VOLUME_FINALIZER, bound).into_iter().collect::<Vec<_>>().into()
+}
+
+/// What is decided from: a class of attributes, and what may name it.
+pub struct ClassInput {
+    pub class: Arc<VolumeAttributesClass>,
+    pub claims: Vec<Arc<PersistentVolumeClaim>>,
+    pub volumes: Vec<Arc<PersistentVolume>>,
+}
+
+/// A class is let go when no claim and no volume names it.
+pub fn plan_class(input: &ClassInput) -> Plan {
+    let of_claims = input.claims.iter().flat_map(|claim| classes_of_claim(claim));
+    let mut named = of_claims.chain(input.volumes.iter().filter_map(|volume| class_of_volume(volume)));
+    let in_use = named.any(|class| Some(class) == input.class.metadata.name);
+    protect(input.class.as_ref(), CLASS_FINALIZER, in_use).into_iter().collect::<Vec<_>>().into()
+}
+
+/// The classes that a claim asks for, has, and is on the way to.
+fn classes_of_claim(claim: &PersistentVolumeClaim) -> Vec<String> {
+    let status = claim.status.as_ref();
+    let wanted = claim.spec.as_ref().and_then(|spec| spec.volume_attributes_class_name.clone());
+    let current = status.and_then(|status| status.current_volume_attributes_class_name.clone());
+    let change = status.and_then(|status| status.modify_volume_status.as_ref());
+    let target = change.and_then(|change| change.target_volume_attributes_class_name.clone());
+    [wanted, current, target].into_iter().flatten().collect()
+}
+
+fn class_of_volume(volume: &PersistentVolume) -> Option<String> {
+    volume.spec.as_ref()?.volume_attributes_class_name.clone()
 }
 
 /// Puts the finalizer on an object that lives, takes it off one that is being deleted and not in use.
@@ -146,6 +178,49 @@ impl Controller for VolumeProtection {
     }
 }
 
+pub struct ClassProtection {
+    classes: Cache<VolumeAttributesClass>,
+    claims: Cache<PersistentVolumeClaim>,
+    volumes: Cache<PersistentVolume>,
+}
+
+impl ClassProtection {
+    pub fn new(informers: &Informers) -> Self {
+        Self { classes: informers.of(), claims: informers.of(), volumes: informers.of() }
+    }
+}
+
+impl Controller for ClassProtection {
+    const NAME: &'static str = "volumeattributesclass-protection";
+    type Key = ObjectKey;
+    type Input = ClassInput;
+
+    fn watches(&self) -> Watches<ObjectKey> {
+        let of_claims = |change: &Change<PersistentVolumeClaim>| {
+            let before: Vec<String> = change.before.iter().flat_map(|claim| classes_of_claim(claim)).collect();
+            before.into_iter().map(ObjectKey::cluster).collect::<Vec<_>>()
+        };
+        let of_volumes = |change: &Change<PersistentVolume>| {
+            change
+                .before
+                .iter()
+                .filter_map(|volume| class_of_volume(volume))
+                .map(ObjectKey::cluster)
+                .collect::<Vec<_>>()
+        };
+        Watches::new().objects(&self.classes).map(&self.claims, of_claims).map(&self.volumes, of_volumes)
+    }
+
+    async fn gather(&self, key: &ObjectKey) -> Result<Option<ClassInput>, kube::Error> {
+        let Some(class) = self.classes.get(key) else { return Ok(None) };
+        Ok(Some(ClassInput { class, claims: self.claims.list(), volumes: self.volumes.list() }))
+    }
+
+    fn plan(input: &ClassInput, _now: Timestamp) -> Plan {
+        plan_class(input)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -182,5 +257,28 @@ mod tests {
         assert_eq!(words(claim(json!({})), &[]), "patch PersistentVolumeClaim default/data");
         assert_eq!(words(leaving(), &[pod()]), "");
         assert_eq!(words(leaving(), &[]), "patch PersistentVolumeClaim default/data");
+    }
+
+    #[test]
+    fn a_class_is_held_until_no_claim_and_no_volume_names_it() {
+        let check = |world: World, expected: &str| {
+            let class =
+                json!({"name": "fast", "finalizers": [CLASS_FINALIZER], "deletionTimestamp": "2026-01-01T00:00:00Z"});
+            let class: VolumeAttributesClass = object(json!({"metadata": class, "driverName": "d"}));
+            let mut world = world.with(&class);
+            let gather = |world: &World| ClassInput {
+                class: world.all::<VolumeAttributesClass>()[0].clone(),
+                claims: world.all(),
+                volumes: world.all(),
+            };
+            assert_eq!(in_words(&plan_class(&gather(&world))), expected);
+            settle(&mut world, |world| plan_class(&gather(world)));
+        };
+        let of_spec = |spec: Value| json!({"metadata": {"name": "a", "namespace": "default"}, "spec": spec});
+        let claim = |spec| World::default().with(&object::<PersistentVolumeClaim>(of_spec(spec)));
+        let volume = json!({"metadata": {"name": "a"}, "spec": {"volumeAttributesClassName": "fast"}});
+        check(claim(json!({"volumeAttributesClassName": "fast"})), "");
+        check(World::default().with(&object::<PersistentVolume>(volume)), "");
+        check(claim(json!({"volumeAttributesClassName": "slow"})), "patch VolumeAttributesClass fast");
     }
 }

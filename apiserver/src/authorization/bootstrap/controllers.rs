@@ -370,6 +370,7 @@ pub(super) const ROLES: &[Role] = &[
             on(READ, "core", "persistentvolumes"),
             on("get list update watch", "storage.k8s.io", "volumeattributesclasses"),
             EVENTS,
+            on("patch", "storage.k8s.io", "volumeattributesclasses"), // skiff patches
         ],
     ),
     // skiff's own: it makes volumes in directories of nodes.
