@@ -94,10 +94,40 @@ pub(crate) fn replica_counts(status: &Field<'_>, parts: &[&str], errors: &mut Er
     let count = |name: &str| status.child(name).i64().unwrap_or_default();
     for name in parts {
         if count(name) > count("replicas") {
-            errors.push(status.child(name).invalid("cannot be greater than status.replicas"));
+            errors.push(status.child(name).invalid_value(count(name), "cannot be greater than status.replicas"));
         }
     }
     if count("availableReplicas") > count("readyReplicas") {
-        errors.push(status.child("availableReplicas").invalid("cannot be greater than readyReplicas"));
+        let available = status.child("availableReplicas");
+        errors.push(available.invalid_value(count("availableReplicas"), "cannot be greater than readyReplicas"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_count_that_is_left_out_is_none_of_the_replicas() {
+        let check = |status: Value| -> Vec<String> {
+            let deployment = json!({"status": status});
+            self::status(&Field::root(&deployment), &Value::Null).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            check(json!({"replicas": 3, "updatedReplicas": 3, "readyReplicas": 2, "availableReplicas": 1})),
+            [""; 0]
+        );
+        assert_eq!(
+            check(json!({"replicas": -1, "availableReplicas": 5})),
+            [
+                "status.replicas: Invalid value: -1: must be greater than or equal to 0",
+                "status.updatedReplicas: Invalid value: 0: cannot be greater than status.replicas",
+                "status.readyReplicas: Invalid value: 0: cannot be greater than status.replicas",
+                "status.availableReplicas: Invalid value: 5: cannot be greater than status.replicas",
+                "status.availableReplicas: Invalid value: 5: cannot be greater than readyReplicas",
+            ]
+        );
     }
 }
