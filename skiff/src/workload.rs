@@ -10,6 +10,7 @@ use proto::cri::{
     ListPodSandboxRequest, RemovePodSandboxRequest, StopPodSandboxRequest, runtime_service_client::RuntimeServiceClient,
 };
 use rustix::mount::{UnmountFlags, unmount};
+use tonic::{Code, Status};
 
 use crate::layout::Layout;
 
@@ -24,11 +25,17 @@ pub async fn stop_pods(layout: &Layout) -> anyhow::Result<()> {
     for sandbox in listed.into_inner().items {
         let name = sandbox.metadata.map(|metadata| metadata.name).unwrap_or_default();
         let stop = StopPodSandboxRequest { pod_sandbox_id: sandbox.id.clone() };
-        runtime.stop_pod_sandbox(stop).await.with_context(|| format!("pod {name}"))?;
+        unless_gone(runtime.stop_pod_sandbox(stop).await).with_context(|| format!("pod {name}"))?;
         let remove = RemovePodSandboxRequest { pod_sandbox_id: sandbox.id };
-        runtime.remove_pod_sandbox(remove).await.with_context(|| format!("pod {name}"))?;
+        unless_gone(runtime.remove_pod_sandbox(remove).await).with_context(|| format!("pod {name}"))?;
     }
     Ok(())
+}
+
+/// What the runtime answers about a sandbox. One that is gone is what is wanted: the kubelet's last request may have
+/// removed it since the list was made.
+fn unless_gone<T>(answer: Result<T, Status>) -> Result<(), Status> {
+    answer.map(drop).or_else(|status| if status.code() == Code::NotFound { Ok(()) } else { Err(status) })
 }
 
 /// Unmounts everything below `folder`, the innermost first.
@@ -65,5 +72,17 @@ pub fn remove_folder(folder: &Path) -> anyhow::Result<()> {
             Err(error).with_context(|| format!("can't remove {}", folder.display()))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sandbox_that_is_gone_already_is_no_failure() {
+        assert!(unless_gone(Ok(())).is_ok());
+        assert!(unless_gone::<()>(Err(Status::not_found("no sandbox"))).is_ok());
+        assert!(unless_gone::<()>(Err(Status::unavailable("no socket"))).is_err());
     }
 }
