@@ -287,3 +287,27 @@ async fn a_scale_is_shown_with_what_is_desired_and_what_there_is() {
     let why = "you requested PartialObjectMetadataList, but the requested object is not a list (*autoscaling.Scale)";
     assert_eq!((status, &refused["message"]), (406, &json!(why)));
 }
+
+#[tokio::test]
+async fn who_refuses_orphans_in_the_old_way_is_told_that_the_end_is_to_come() {
+    let service = open().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    for (name, finalizers, code) in [("stays", json!(["example.com/last"]), 202), ("goes", json!([]), 200)] {
+        let object = json!({"metadata": {"name": name, "finalizers": finalizers}});
+        assert_eq!(send(&service, "POST", path, Some(&object)).await.0, 201);
+        let path = format!("{path}/{name}");
+        let dry = send(&service, "DELETE", &format!("{path}?dryRun=All&propagationPolicy=Background"), None).await;
+        assert_eq!(dry.0, 200, "{name}");
+        let options = json!({"orphanDependents": false});
+        assert_eq!(send(&service, "DELETE", &path, Some(&options)).await.0, code, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn of_a_nodes_two_ranges_that_differ_the_old_field_counts() {
+    let service = open().await;
+    let spec = json!({"podCIDR": "10.0.0.0/24", "podCIDRs": ["10.0.1.0/24"]});
+    let node = json!({"metadata": {"name": "n"}, "spec": spec});
+    let (code, _, made) = send(&service, "POST", "/api/v1/nodes", Some(&node)).await;
+    assert_eq!((code, &made["spec"]["podCIDRs"]), (201, &json!(["10.0.0.0/24"])));
+}

@@ -49,7 +49,10 @@ pub async fn delete(call: &Call<'_>, body: body::Request) -> Result<Response<Bod
     }
     let now = call.now().as_second();
     match delete_object(call, &call.info().name, &options).await? {
-        Outcome::Waiting(object) => Ok(answer::object(200, call.format, call.row, &object, now)),
+        Outcome::Waiting(object) => {
+            let code = if options.refuses_orphans { 202 } else { 200 };
+            Ok(answer::object(code, call.format, call.row, &object, now))
+        }
         Outcome::Gone(object) if call.row.delete_answer == DeleteAnswer::Object => {
             Ok(answer::object(200, call.format, call.row, &object, now))
         }

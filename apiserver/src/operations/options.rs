@@ -118,6 +118,8 @@ pub struct DeleteOptions {
     pub dry_run: bool,
     pub grace_period_seconds: Option<i64>,
     pub propagation: Option<Propagation>,
+    /// The old way to say so, `orphanDependents=false`, was used: who waits for the end is told that it is to come.
+    pub refuses_orphans: bool,
     pub uid: Option<String>,
     pub resource_version: Option<String>,
 }
@@ -152,6 +154,7 @@ impl DeleteOptions {
                 format!("Invalid value: {policy:?}: orphanDependents and deletionPropagation cannot be both set");
             return Err(invalid("DeleteOptions", "propagationPolicy", "FieldValueInvalid", message));
         }
+        options.refuses_orphans = orphan == Some(false);
         options.propagation = match policy.as_deref() {
             None | Some("") => orphan.map(|orphan| if orphan { Propagation::Orphan } else { Propagation::Background }),
             Some("Orphan") => Some(Propagation::Orphan),

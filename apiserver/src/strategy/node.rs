@@ -33,15 +33,15 @@ impl Strategy for Nodes {
         }
         always_present(object);
         let Some(spec) = spec(object) else { return };
-        // podCIDR is the first of podCIDRs; a client may know only one of the two.
+        // podCIDR is the first of podCIDRs. A client may know only one of the two; of two that differ, the old one counts.
         match (lacks(spec, "podCIDR"), lacks(spec, "podCIDRs")) {
-            (false, true) => {
-                let first = spec["podCIDR"].clone();
-                spec.insert("podCIDRs".to_owned(), json!([first]));
-            }
             (true, false) => {
                 let first = spec["podCIDRs"][0].clone();
                 spec.insert("podCIDR".to_owned(), first);
+            }
+            (false, no_list) if no_list || spec["podCIDRs"][0] != spec["podCIDR"] => {
+                let first = spec["podCIDR"].clone();
+                spec.insert("podCIDRs".to_owned(), json!([first]));
             }
             _ => (),
         }

@@ -31,6 +31,7 @@ pub(crate) fn pod(object: &mut Value) {
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
         first_and_all(status, "podIP", "podIPs");
+        first_of_two_counts(status);
         first_and_all(status, "hostIP", "hostIPs");
         for list in ["containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses"] {
             for container in objects_in(status, list) {
@@ -96,6 +97,17 @@ fn first_and_all(status: &mut Fields, one: &str, all: &str) {
             status.insert(one.to_owned(), first.into());
         }
         _ => (),
+    }
+}
+
+/// Of a podIP and podIPs that differ, the old field counts: a kubelet may know only that one.
+fn first_of_two_counts(status: &mut Fields) {
+    let (one, first) = (status.get("podIP"), status.get("podIPs").map(|all| &all[0]["ip"]));
+    if let (Some(one), Some(first)) = (one, first)
+        && one != first
+    {
+        let all = json!([{ "ip": one }]);
+        status.insert("podIPs".to_owned(), all);
     }
 }
 
@@ -294,6 +306,21 @@ mod tests {
         ] {
             assert_eq!(pull_policy(image), policy, "{image}");
         }
+    }
+
+    #[test]
+    fn a_pods_address_stands_first_among_its_addresses() {
+        let check = |status: Value| {
+            let mut object = json!({"spec": {"containers": []}, "status": status});
+            pod(&mut object);
+            object["status"].take()
+        };
+        let one = json!({"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.1"}]});
+        assert_eq!(check(json!({"podIP": "1.1.1.1"})), one);
+        assert_eq!(check(json!({"podIPs": [{"ip": "1.1.1.1"}]})), one);
+        assert_eq!(check(json!({"podIP": "1.1.1.1", "podIPs": [{"ip": "2.2.2.2"}, {"ip": "1.1.1.1"}]})), one);
+        let two = json!({"podIP": "1.1.1.1", "podIPs": [{"ip": "1.1.1.1"}, {"ip": "fd00::1"}]});
+        assert_eq!(check(two.clone()), two);
     }
 
     #[test]
