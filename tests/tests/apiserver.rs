@@ -97,6 +97,21 @@ async fn pages_of_a_list_are_of_one_state() {
 }
 
 #[tokio::test]
+async fn who_takes_whatever_state_there_is_gets_all_of_it_at_once() {
+    let server = api_server().await;
+    for name in ["a", "b", "c"] {
+        as_admin(&server, "POST", CONFIG_MAPS, config_map(name, "1")).await;
+    }
+    for (more, count) in
+        [("", 2), ("&resourceVersion=0", 3), ("&resourceVersion=0&resourceVersionMatch=NotOlderThan", 3)]
+    {
+        let (_, list) = as_admin(&server, "GET", &format!("{CONFIG_MAPS}?limit=2{more}"), Value::Null).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), count, "{more}: {list}");
+        assert_eq!(list["metadata"]["continue"].is_string(), count == 2, "{more}");
+    }
+}
+
+#[tokio::test]
 async fn a_watch_shows_every_change_once_and_in_order() {
     let server = api_server().await;
     let (_, list) = as_admin(&server, "GET", CONFIG_MAPS, Value::Null).await;

@@ -62,6 +62,8 @@ pub async fn page(call: &Call<'_>, selection: &Selection) -> Result<Page, Status
     let version = resource_version(call.query.get("resourceVersion"))?;
     let matching = call.query.get("resourceVersionMatch").unwrap_or_default();
     check_match(matching, version, token.is_some())?;
+    // Who takes whatever there is, gets all of it.
+    let limit = limit.filter(|_| token.is_some() || version != Some(Revision(0)));
     let (at, start) = match token {
         Some(token) => {
             let (revision, start) = decode_continue(token)?;
