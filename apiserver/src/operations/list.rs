@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use api::status::{Cause, Details, Status};
 use axum::body::Body;
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{DecodeError, Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderValue, Response, header};
 use serde_json::{Value, json};
 use store::{Range, Revision, StoreError};
@@ -200,20 +200,32 @@ fn encode_continue(revision: Option<Revision>, start: &ObjectKey) -> String {
 }
 
 fn decode_continue(token: &str) -> Result<(Option<Revision>, ObjectKey), Status> {
-    let invalid = |why: &str| Status::bad_request(format!("continue key is not valid: {why}"));
-    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|error| invalid(&error.to_string()))?;
-    let token: Value = serde_json::from_slice(&bytes).map_err(|error| invalid(&error.to_string()))?;
-    if token["v"] != "meta.k8s.io/v1" {
-        return Err(invalid("server does not recognize this encoded version"));
+    decoded_continue(token)
+        .map_err(|why| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}")))
+}
+
+/// The same; what is wrong with it in Go's words.
+fn decoded_continue(token: &str) -> Result<(Option<Revision>, ObjectKey), String> {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|error| {
+        let at = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+            DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => token.len(),
+        };
+        format!("illegal base64 data at input byte {at}")
+    })?;
+    let token = api::decode::plain(&bytes)?;
+    let (version, start) = (token["v"].as_str().unwrap_or_default(), token["start"].as_str().unwrap_or_default());
+    if version != "meta.k8s.io/v1" {
+        return Err(format!("server does not recognize this encoded version {version:?}"));
     }
-    let start =
-        token["start"].as_str().filter(|start| !start.contains("..")).ok_or_else(|| invalid("incorrect start"))?;
-    let (namespace, name) = start.split_once('/').ok_or_else(|| invalid("incorrect start"))?;
     let revision = match token["rv"].as_i64() {
-        None | Some(0) => return Err(invalid("incorrect encoded start resourceVersion (version meta.k8s.io/v1)")),
+        None | Some(0) => return Err("incorrect encoded start resourceVersion (version meta.k8s.io/v1)".to_owned()),
         Some(revision) => u64::try_from(revision).ok().map(Revision),
     };
-    Ok((revision, ObjectKey::new(namespace, name)))
+    match start.split_once('/').filter(|_| !start.contains("..")) {
+        Some((namespace, name)) => Ok((revision, ObjectKey::new(namespace, name))),
+        None => Err(start.to_owned()),
+    }
 }
 
 /// Encodes a page in the form that the request asks for.
@@ -283,4 +295,33 @@ fn stream(kind: &str, api_version: &str, metadata: &Value, items: Vec<Arc<Object
     let mut response = Response::new(chunked(start.into_bytes(), items, write, b"]}\n"));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_back_and_what_is_none_is_refused_in_gos_words() {
+        let key = ObjectKey::new("ns", "b");
+        for revision in [Some(Revision(7)), None] {
+            assert_eq!(decode_continue(&encode_continue(revision, &key)).unwrap(), (revision, key.clone()));
+        }
+        let refused = |token: &str| decode_continue(token).unwrap_err().message;
+        let of = |json: &str| refused(&BASE64_URL_SAFE_NO_PAD.encode(json));
+        let prefix = "invalid continue token: continue key is not valid: ";
+        for (message, why) in [
+            (refused("!!!"), "illegal base64 data at input byte 0"),
+            (refused("foo"), "invalid character '~' looking for beginning of value"),
+            (of("{}"), r#"server does not recognize this encoded version """#),
+            (of(r#"{"v":"foo"}"#), r#"server does not recognize this encoded version "foo""#),
+            (
+                of(r#"{"v":"meta.k8s.io/v1","rv":0,"start":"a"}"#),
+                "incorrect encoded start resourceVersion (version meta.k8s.io/v1)",
+            ),
+            (of(r#"{"v":"meta.k8s.io/v1","rv":1,"start":"../x"}"#), "../x"),
+        ] {
+            assert_eq!(message, format!("{prefix}{why}"));
+        }
+    }
 }
