@@ -311,3 +311,19 @@ async fn of_a_nodes_two_ranges_that_differ_the_old_field_counts() {
     let (code, _, made) = send(&service, "POST", "/api/v1/nodes", Some(&node)).await;
     assert_eq!((code, &made["spec"]["podCIDRs"]), (201, &json!(["10.0.0.0/24"])));
 }
+
+#[tokio::test]
+async fn each_further_controller_of_an_object_is_named_beside_the_first() {
+    let service = open().await;
+    let owner = |name: &str| json!({"apiVersion": "v1", "kind": "A", "name": name, "uid": name, "controller": true});
+    let object = json!({"metadata": {"name": "x", "ownerReferences": [owner("a"), owner("b"), owner("c")]}});
+    let (code, _, refused) = send(&service, "POST", "/api/v1/namespaces/default/configmaps", Some(&object)).await;
+    assert_eq!(code, 422, "{refused}");
+    let told: Vec<&str> = refused["details"]["causes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cause| cause["message"].as_str().unwrap().rsplit("references for ").next().unwrap())
+        .collect();
+    assert_eq!(told, ["A/a and A/b", "A/a and A/c"]);
+}

@@ -305,7 +305,7 @@ pub fn validate_annotations(annotations: &Field<'_>, errors: &mut Vec<FieldError
 }
 
 fn validate_owners(owners: &Field<'_>, errors: &mut Vec<FieldError>) {
-    let mut controllers = 0;
+    let mut first: Option<String> = None;
     for owner in owners.items() {
         for name in ["apiVersion", "kind", "name", "uid"] {
             let field = owner.child(name);
@@ -318,21 +318,18 @@ fn validate_owners(owners: &Field<'_>, errors: &mut Vec<FieldError>) {
         if version.str().split('/').count() > 2 {
             errors.push(version.invalid("version must not be empty"));
         } else if version.str() == "v1" && kind.str() == "Event" {
-            errors.push(owners.invalid_value(owner.value.clone(), "/v1, Kind=Event is disallowed from being an owner"));
+            errors.push(owner.invalid("/v1, Kind=Event is disallowed from being an owner"));
         }
-        controllers += usize::from(owner.child("controller").bool());
-    }
-    if controllers > 1 {
-        let names: Vec<String> = owners
-            .items()
-            .filter(|each| each.child("controller").bool())
-            .map(|each| each.child("kind").str().to_owned())
-            .collect();
-        let detail = format!(
-            "Only one reference can have Controller set to true. Found \"true\" in references for {}",
-            names.join(" and ")
-        );
-        errors.push(owners.invalid(detail));
+        if !owner.child("controller").bool() {
+            continue;
+        }
+        let name = format!("{}/{}", kind.str(), owner.child("name").str());
+        match &first {
+            None => first = Some(name),
+            Some(first) => errors.push(owners.invalid(format!(
+                "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+            ))),
+        }
     }
 }
 
