@@ -24,6 +24,7 @@ pub mod metrics;
 pub mod object;
 pub mod objects;
 pub mod operations;
+pub(crate) mod pem;
 pub(crate) mod pod_references;
 pub mod quota;
 pub mod registry;

@@ -4,12 +4,11 @@
 //! Left out: attestation of cluster trust bundles (beta).
 
 use api::status::Status;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer as _};
 
 use super::{Admission, Operation, Request};
-use crate::authorization::Attributes;
+use crate::{authorization::Attributes, pem};
 
 const GROUP: &str = "certificates.k8s.io";
 const REQUESTS: &str = "certificatesigningrequests";
@@ -55,10 +54,8 @@ impl Admission for CertificateSubjectRestriction {
 
 /// The organizations that the subject of a request names; `encoded` is PEM in base64.
 fn organizations(encoded: &str) -> Result<Vec<String>, String> {
-    let pem = STANDARD.decode(encoded).map_err(|error| error.to_string())?;
-    let (_, pem) =
-        x509_parser::pem::parse_x509_pem(&pem).map_err(|_| "PEM block type must be CERTIFICATE REQUEST".to_owned())?;
-    let parsed = X509CertificationRequest::from_der(&pem.contents).map_err(|error| error.to_string())?;
+    let der = pem::certificate_request(encoded)?;
+    let parsed = X509CertificationRequest::from_der(&der).map_err(|error| error.to_string())?;
     let subject = &parsed.1.certification_request_info.subject;
     Ok(subject.iter_organization().filter_map(|each| each.as_str().ok()).map(str::to_owned).collect())
 }
@@ -86,6 +83,7 @@ fn may(request: &Request<'_>, verb: &str, old: &Value) -> Result<(), Status> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde_json::json;
 
     use super::super::tests::{admin, send};

@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 
 use api::{field::Field, names};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use x509_parser::{certification_request::X509CertificationRequest, pem::Pem, prelude::FromDer as _};
+use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer as _};
 
-use crate::{row::Subresource, strategy::validation::Errors};
+use crate::{pem, row::Subresource, strategy::validation::Errors};
 
 const USAGES: [&str; 23] = [
     "any",
@@ -177,26 +176,20 @@ fn signer_name(field: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn pem_blocks(encoded: &str) -> Result<Vec<Pem>, String> {
-    let pem = STANDARD.decode(encoded).map_err(|error| error.to_string())?;
-    Ok(Pem::iter_from_buffer(&pem).filter_map(Result::ok).collect())
-}
-
 fn read_request(encoded: &str) -> Result<(), String> {
-    let wrong = || "PEM block type must be CERTIFICATE REQUEST".to_owned();
-    let block = pem_blocks(encoded)?.into_iter().next().ok_or_else(wrong)?;
-    if block.label != "CERTIFICATE REQUEST" {
-        return Err(wrong());
-    }
-    let (_, request) = X509CertificationRequest::from_der(&block.contents).map_err(|error| error.to_string())?;
+    let der = pem::certificate_request(encoded)?;
+    let (_, request) = X509CertificationRequest::from_der(&der).map_err(|error| error.to_string())?;
     request.verify_signature().map_err(|_| "x509: the signature of the request is not its key's".to_owned())
 }
 
 fn read_certificates(encoded: &str) -> Result<(), String> {
-    let blocks = pem_blocks(encoded)?;
+    let blocks = pem::blocks_in_base64(encoded)?;
     for block in &blocks {
         if block.label != "CERTIFICATE" {
             return Err(format!("only CERTIFICATE PEM blocks are allowed, found {:?}", block.label));
+        }
+        if block.has_headers {
+            return Err("no PEM block headers are permitted".to_owned());
         }
         x509_parser::parse_x509_certificate(&block.contents).map_err(|error| error.to_string())?;
     }
@@ -205,6 +198,7 @@ fn read_certificates(encoded: &str) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
     use serde_json::json;
 
     use super::*;
@@ -239,7 +233,7 @@ mod tests {
         let good = object(json!({}));
         assert_eq!(texts(request(&Field::root(&good))), [""; 0]);
         let mut bad = good.clone();
-        let mut der = Pem::iter_from_buffer(&STANDARD.decode(pem()).unwrap()).next().unwrap().unwrap().contents;
+        let mut der = pem::certificate_request(&pem()).unwrap();
         let last = der.len() - 1;
         der[last] ^= 1;
         let body = STANDARD.encode(der);
@@ -251,6 +245,20 @@ mod tests {
         assert!(found[0].ends_with("PEM block type must be CERTIFICATE REQUEST"), "{found:?}");
         assert!(found[2].starts_with("spec.usages[1]: Duplicate value"), "{found:?}");
         assert_eq!(found.len(), 4);
+    }
+
+    #[test]
+    fn a_request_ends_as_what_it_begins() {
+        let mut bad = object(json!({}));
+        let text = String::from_utf8(STANDARD.decode(pem()).unwrap()).unwrap();
+        for end in ["-----END CERTIFICATE-----", "-----END CERTIFICATE REQUEST----"] {
+            let text = text.replace("-----END CERTIFICATE REQUEST-----", end);
+            bad["spec"]["request"] = STANDARD.encode(text).into();
+            let found = texts(request(&Field::root(&bad)));
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert!(found[0].starts_with("spec.request: Invalid value: "), "{found:?}");
+            assert!(found[0].ends_with(": PEM block type must be CERTIFICATE REQUEST"), "{found:?}");
+        }
     }
 
     #[test]
