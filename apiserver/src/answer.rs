@@ -3,6 +3,7 @@
 //! Upstream: apiserver/pkg/endpoints/handlers (response.go, responsewriters), handlers/negotiation
 //! Left out: CBOR answers; every client that asks for them accepts JSON too.
 
+mod lane;
 pub mod protobuf;
 
 use std::convert::Infallible;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use self::lane::Place;
 use crate::{object::Object, row::Row, rows::print, table};
 
 /// The form of an answer that a request accepts.
@@ -280,6 +282,7 @@ pub fn part(
 const CHUNK_BYTES: usize = 64 << 10;
 
 /// A body of many items, made in chunks as the connection takes them: `start`, what `write` appends for each, `end`.
+/// Long ones take turns.
 pub fn chunked<T: Send + 'static>(
     start: Vec<u8>,
     items: Vec<T>,
@@ -288,20 +291,25 @@ pub fn chunked<T: Send + 'static>(
 ) -> Body {
     // What the next chunk begins with; none after the last one.
     let (mut next, mut items) = (Some(start), items.into_iter());
-    let chunks = std::iter::from_fn(move || {
+    let next_chunk = move || {
         let mut chunk = next.take()?;
         chunk.reserve(CHUNK_BYTES);
         while chunk.len() < CHUNK_BYTES {
             let Some(item) = items.next() else {
                 chunk.extend_from_slice(end);
-                return Some(Ok(chunk.into()));
+                return Some(chunk);
             };
             write(&mut chunk, item);
         }
         next = Some(Vec::new());
-        Some(Ok::<Bytes, Infallible>(chunk.into()))
-    });
-    Body::from_stream(futures::stream::iter(chunks))
+        Some(chunk)
+    };
+    Body::from_stream(futures::stream::unfold((Place::new(), next_chunk), async |(mut place, mut next_chunk)| {
+        place.turn().await;
+        let chunk = next_chunk()?;
+        place.sent(chunk.len());
+        Some((Ok::<Bytes, Infallible>(chunk.into()), (place, next_chunk)))
+    }))
 }
 
 /// The object with nothing but its metadata.

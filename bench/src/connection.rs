@@ -115,6 +115,21 @@ impl Connection {
         Ok(body)
     }
 
+    /// Reads what is at `path` to its end without keeping it; returns how many bytes there were.
+    ///
+    /// # Errors
+    /// The answer is not a 2xx.
+    pub async fn read(&mut self, path: &str) -> anyhow::Result<usize> {
+        let response = self.begin("GET", path, Bytes::new()).await?;
+        let status = response.status();
+        ensure!(status.is_success(), "GET {path}: {status}");
+        let (mut body, mut bytes) = (response.into_body(), 0);
+        while let Some(piece) = body.next().await? {
+            bytes += piece.len();
+        }
+        Ok(bytes)
+    }
+
     /// One request; returns the answer as soon as its headers are there.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ pub async fn writes_under_lists(flags: &Mixed) -> anyhow::Result<Value> {
         let (mut connection, enough, lists) = (listing.of(number), enough.clone(), lists.clone());
         listers.spawn(async move {
             while !enough.load(Ordering::Relaxed) {
-                connection.send("GET", "/api/v1/pods", Default::default()).await?;
+                connection.read("/api/v1/pods").await?;
                 lists.fetch_add(1, Ordering::Relaxed);
             }
             anyhow::Ok(())
