@@ -148,7 +148,8 @@ fn check_log_options(pod: &str, query: &Query) -> Result<(), Status> {
     at_least("tailLines", tail, 0, "must be greater than or equal to 0");
     at_least("limitBytes", limit, 1, "must be greater than 0");
     if since.is_some() && time.is_some() {
-        errors.push(root.forbidden("at most one of `sinceTime` or `sinceSeconds` may be specified"));
+        // Upstream's path of no name is written as an index.
+        errors.push(root.key("").forbidden("at most one of `sinceTime` or `sinceSeconds` may be specified"));
     } else {
         at_least("sinceSeconds", since, 1, "must be greater than 0");
     }
@@ -234,7 +235,8 @@ mod tests {
         );
         assert_eq!(refused("limitBytes=0"), format!("{prefix}limitBytes: Invalid value: 0: must be greater than 0"));
         let both = refused("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z");
-        assert!(both.ends_with("Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"), "{both}");
+        let expected = "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
+        assert_eq!(both, format!("{prefix}{expected}"));
         assert_eq!(refused("tailLines=x"), r#"400 strconv.ParseInt: parsing "x": invalid syntax"#);
     }
 }
