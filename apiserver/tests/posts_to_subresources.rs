@@ -133,3 +133,17 @@ async fn a_node_gets_no_token_but_for_its_pods() {
     let (status, answer) = ask(of_pod()).await;
     assert_eq!(status, 201, "{answer}");
 }
+
+#[tokio::test]
+async fn a_pod_whose_node_is_missing_runs_nothing() {
+    let admin = admin_of(&open().await).await;
+    let pod = json!({"metadata": {"name": "lost"},
+        "spec": {"nodeName": "gone", "containers": [{"name": "c", "image": "i"}]}});
+    assert_eq!(send(&admin, "POST", &format!("{NAMESPACE}/pods"), pod).await.0, 201);
+    for (method, action) in
+        [("POST", "exec"), ("POST", "attach"), ("POST", "portforward"), ("GET", "exec"), ("GET", "log")]
+    {
+        let (status, answer) = send(&admin, method, &format!("{NAMESPACE}/pods/lost/{action}"), json!({})).await;
+        assert_eq!((status, &answer["message"]), (404, &json!(r#"nodes "gone" not found"#)), "{action}");
+    }
+}

@@ -39,15 +39,16 @@ pub async fn answer(call: &Call<'_>, subresource: Subresource, parts: &Parts) ->
         // The pod is on no node yet: it has logged nothing.
         return Ok(empty(StatusCode::NO_CONTENT));
     };
+    let node = node(call, &location.node)?;
     if is_log {
-        return log(call, &location).await;
+        return log(call, &location, &node).await;
     }
     let mut parts = parts.clone();
     only_spoken_protocols(&mut parts.headers)?;
     if !upgrade::is_asked(&parts.headers) {
         return Err(Status::bad_request(UpgradeError::NotAsked.to_string()));
     }
-    let kubelet = connect(call, &location).await?;
+    let kubelet = to_kubelet(call, &node).await?;
     upgrade::pass_on(&mut parts, &kubelet.host, location.path_and_query, kubelet.stream).await.map_err(|error| {
         match error {
             UpgradeError::NotAsked => Status::bad_request(error.to_string()),
@@ -67,11 +68,11 @@ fn may_create(call: &Call<'_>) -> Result<(), Status> {
     call.server.authorizer.permit(call.user(), &info.into()).map(drop)
 }
 
-async fn connect(call: &Call<'_>, location: &Location) -> Result<Connection, Status> {
+/// The node of the pod. Without one there is nowhere to go, whatever the request asks for.
+fn node(call: &Call<'_>, name: &str) -> Result<Value, Status> {
     let nodes = call.server.memory.table("", "nodes").ok_or_else(Status::no_such_path)?;
-    let node = nodes.get(&ObjectKey::new("", &location.node));
-    let node = node.ok_or_else(|| Status::not_found("", "nodes", &location.node))?;
-    to_kubelet(call, &node.value()).await
+    let node = nodes.get(&ObjectKey::new("", name));
+    Ok(node.ok_or_else(|| Status::not_found("", "nodes", name))?.value())
 }
 
 /// A connection to the kubelet of `node`.
@@ -90,8 +91,8 @@ pub async fn to_kubelet(call: &Call<'_>, node: &Value) -> Result<Connection, Sta
 }
 
 /// Streams the log as the kubelet does.
-async fn log(call: &Call<'_>, location: &Location) -> Result<Response<Body>, Status> {
-    let Connection { stream, host } = connect(call, location).await?;
+async fn log(call: &Call<'_>, location: &Location, node: &Value) -> Result<Response<Body>, Status> {
+    let Connection { stream, host } = to_kubelet(call, node).await?;
     let path_and_query = &location.path_and_query;
     let broken =
         |error: &dyn std::fmt::Display| Status::internal(format!("Get \"https://{host}{path_and_query}\": {error}"));
