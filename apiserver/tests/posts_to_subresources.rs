@@ -144,6 +144,6 @@ async fn a_pod_whose_node_is_missing_runs_nothing() {
         [("POST", "exec"), ("POST", "attach"), ("POST", "portforward"), ("GET", "exec"), ("GET", "log")]
     {
         let (status, answer) = send(&admin, method, &format!("{NAMESPACE}/pods/lost/{action}"), json!({})).await;
-        assert_eq!((status, &answer["message"]), (404, &json!(r#"nodes "gone" not found"#)), "{action}");
+        assert_eq!((status, &answer["message"]), (404, &json!(r#"pods "gone" not found"#)), "{action}");
     }
 }

@@ -68,11 +68,12 @@ fn may_create(call: &Call<'_>) -> Result<(), Status> {
     call.server.authorizer.permit(call.user(), &info.into()).map(drop)
 }
 
-/// The node of the pod. Without one there is nowhere to go, whatever the request asks for.
+/// The node of the pod. Without one there is nowhere to go, whatever the request asks for. As upstream, which takes the
+/// name of what is missing from the request, it is called a pod.
 fn node(call: &Call<'_>, name: &str) -> Result<Value, Status> {
     let nodes = call.server.memory.table("", "nodes").ok_or_else(Status::no_such_path)?;
     let node = nodes.get(&ObjectKey::new("", name));
-    Ok(node.ok_or_else(|| Status::not_found("", "nodes", name))?.value())
+    Ok(node.ok_or_else(|| Status::not_found("", "pods", name))?.value())
 }
 
 /// A connection to the kubelet of `node`.
