@@ -11,10 +11,7 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -33,37 +30,20 @@ const IDLE: Duration = Duration::from_millis(25);
 const TURN: Duration = Duration::from_millis(100);
 
 /// The lanes of this process, which has one machine's cores.
-static LANES: LazyLock<Arc<Lanes>> = LazyLock::new(|| {
+static LANES: LazyLock<Arc<Mutex<Queue>>> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Arc::new(Lanes::new(cores.saturating_sub(1).max(1)))
+    Arc::new(Mutex::new(Queue::new(cores.saturating_sub(1).max(1))))
 });
 
-/// Where long answers leave, one in each lane.
-struct Lanes {
-    queue: Mutex<Queue>,
-    next_number: AtomicU64,
-}
-
-impl Lanes {
-    fn new(count: usize) -> Lanes {
-        Lanes { queue: Mutex::new(Queue { lanes: count, ..Queue::default() }), next_number: AtomicU64::default() }
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Who is in a lane, and who waits for one, first come first.
-#[derive(Default)]
+/// Who is in a lane, and who waits for one, first come first. An answer is known by what wakes it.
 struct Queue {
     lanes: usize,
     inside: Vec<Inside>,
-    waiting: VecDeque<(u64, Arc<Notify>)>,
+    waiting: VecDeque<Arc<Notify>>,
 }
 
 struct Inside {
-    number: u64,
+    turn: Arc<Notify>,
     entered: Instant,
     last_piece: Instant,
 }
@@ -86,20 +66,24 @@ enum Told {
 }
 
 impl Queue {
+    fn new(lanes: usize) -> Queue {
+        Queue { lanes, inside: Vec::new(), waiting: VecDeque::new() }
+    }
+
     /// Asks for the next piece of an answer. `turn` is woken when it is the next one, or a lane is free.
-    fn ask(&mut self, number: u64, turn: &Arc<Notify>, now: Instant) -> Told {
-        if let Some(inside) = self.inside.iter_mut().find(|inside| inside.number == number) {
+    fn ask(&mut self, turn: &Arc<Notify>, now: Instant) -> Told {
+        if let Some(inside) = self.inside.iter_mut().find(|inside| Arc::ptr_eq(&inside.turn, turn)) {
             if self.waiting.is_empty() || inside.until() > now {
                 inside.last_piece = now;
                 return Told::Go;
             }
             // What came after it is first now; it is the last to come again.
-            self.leave(number);
+            self.leave(turn);
         }
-        if self.waiting.iter().all(|(each, _)| *each != number) {
-            self.waiting.push_back((number, turn.clone()));
+        if !self.waiting.iter().any(|waiting| Arc::ptr_eq(waiting, turn)) {
+            self.waiting.push_back(turn.clone());
         }
-        if self.waiting.front().is_some_and(|(first, _)| *first != number) {
+        if self.waiting.front().is_some_and(|first| !Arc::ptr_eq(first, turn)) {
             return Told::Wait;
         }
         self.inside.sort_by_key(Inside::until);
@@ -110,20 +94,20 @@ impl Queue {
             self.inside.remove(0);
         }
         self.waiting.pop_front();
-        self.inside.push(Inside { number, entered: now, last_piece: now });
+        self.inside.push(Inside { turn: turn.clone(), entered: now, last_piece: now });
         self.wake_next();
         Told::Go
     }
 
     /// An answer is complete, or its client is gone.
-    fn leave(&mut self, number: u64) {
-        self.inside.retain(|inside| inside.number != number);
-        self.waiting.retain(|(each, _)| *each != number);
+    fn leave(&mut self, turn: &Arc<Notify>) {
+        self.inside.retain(|inside| !Arc::ptr_eq(&inside.turn, turn));
+        self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, turn));
         self.wake_next();
     }
 
     fn wake_next(&self) {
-        if let Some((_, turn)) = self.waiting.front() {
+        if let Some(turn) = self.waiting.front() {
             turn.notify_one();
         }
     }
@@ -131,8 +115,7 @@ impl Queue {
 
 /// One answer on its way.
 pub struct Place {
-    lanes: Arc<Lanes>,
-    number: u64,
+    queue: Arc<Mutex<Queue>>,
     turn: Arc<Notify>,
     sent: usize,
 }
@@ -143,9 +126,12 @@ impl Place {
         Place::among(&LANES)
     }
 
-    fn among(lanes: &Arc<Lanes>) -> Place {
-        let number = lanes.next_number.fetch_add(1, Ordering::Relaxed);
-        Place { lanes: lanes.clone(), number, turn: Arc::default(), sent: 0 }
+    fn among(queue: &Arc<Mutex<Queue>>) -> Place {
+        Place { queue: queue.clone(), turn: Arc::default(), sent: 0 }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the next piece may leave.
@@ -156,7 +142,7 @@ impl Place {
         // The worker that sends a list may be the only one that looks at the sockets, and does so when it is yielded to.
         tokio::task::yield_now().await;
         loop {
-            let told = self.lanes.queue().ask(self.number, &self.turn, Instant::now());
+            let told = self.queue().ask(&self.turn, Instant::now());
             match told {
                 Told::Go => return,
                 Told::Wait => self.turn.notified().await,
@@ -175,7 +161,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if self.sent >= FREE_BYTES {
-            self.lanes.queue().leave(self.number);
+            self.queue().leave(&self.turn);
         }
     }
 }
@@ -186,68 +172,69 @@ mod tests {
 
     use super::*;
 
-    /// A queue of one lane, and a clock that starts at 0 ms.
-    fn queue() -> (Queue, impl Fn(u64) -> Instant) {
+    /// A queue of one lane, three answers, and a clock that starts at 0 ms.
+    fn queue() -> (Queue, [Arc<Notify>; 3], impl Fn(u64) -> Instant) {
         let began = Instant::now();
-        (Queue { lanes: 1, ..Queue::default() }, move |ms| began + Duration::from_millis(ms))
+        (Queue::new(1), [(); 3].map(|()| Arc::default()), move |ms| began + Duration::from_millis(ms))
     }
 
     #[test]
     fn answers_leave_in_the_order_of_coming() {
-        let ((mut queue, at), turn, woken) = (queue(), Arc::default(), Arc::<Notify>::default());
-        assert_eq!(queue.ask(1, &turn, at(0)), Told::Go);
-        assert_eq!(queue.ask(2, &woken, at(1)), Told::WaitUntil(at(25)));
-        assert_eq!(queue.ask(3, &turn, at(1)), Told::Wait);
-        assert_eq!(queue.ask(1, &turn, at(5)), Told::Go);
-        assert_eq!(queue.ask(2, &woken, at(10)), Told::WaitUntil(at(30)));
-        queue.leave(1);
-        assert!(woken.notified().now_or_never().is_some());
-        assert_eq!(queue.ask(3, &turn, at(11)), Told::Wait);
-        assert_eq!(queue.ask(2, &woken, at(11)), Told::Go);
-        queue.leave(2);
-        assert_eq!(queue.ask(3, &turn, at(12)), Told::Go);
+        let (mut queue, [a, b, c], at) = queue();
+        assert_eq!(queue.ask(&a, at(0)), Told::Go);
+        assert_eq!(queue.ask(&b, at(1)), Told::WaitUntil(at(25)));
+        assert_eq!(queue.ask(&c, at(1)), Told::Wait);
+        assert_eq!(queue.ask(&a, at(5)), Told::Go);
+        assert_eq!(queue.ask(&b, at(10)), Told::WaitUntil(at(30)));
+        queue.leave(&a);
+        assert!(b.notified().now_or_never().is_some());
+        assert_eq!(queue.ask(&c, at(11)), Told::Wait);
+        assert_eq!(queue.ask(&b, at(11)), Told::Go);
+        queue.leave(&b);
+        assert_eq!(queue.ask(&c, at(12)), Told::Go);
     }
 
     #[test]
     fn who_does_not_read_or_takes_long_gives_way_to_who_waits() {
-        let ((mut queue, at), turn) = (queue(), Arc::default());
-        assert_eq!(queue.ask(1, &turn, at(0)), Told::Go);
-        assert_eq!(queue.ask(2, &turn, at(1)), Told::WaitUntil(at(25)));
-        assert_eq!(queue.ask(2, &turn, at(25)), Told::Go);
-        assert_eq!(queue.ask(1, &turn, at(26)), Told::WaitUntil(at(50)));
+        let (mut queue, [a, b, _], at) = queue();
+        assert_eq!(queue.ask(&a, at(0)), Told::Go);
+        assert_eq!(queue.ask(&b, at(1)), Told::WaitUntil(at(25)));
+        assert_eq!(queue.ask(&b, at(25)), Told::Go);
+        assert_eq!(queue.ask(&a, at(26)), Told::WaitUntil(at(50)));
         for ms in (30..125).step_by(5) {
-            assert_eq!(queue.ask(2, &turn, at(ms)), Told::Go, "{ms} ms");
+            assert_eq!(queue.ask(&b, at(ms)), Told::Go, "{ms} ms");
         }
         // It asks first, and yet its turn is over.
-        assert_eq!(queue.ask(2, &turn, at(125)), Told::Wait);
-        assert_eq!(queue.ask(1, &turn, at(125)), Told::Go);
+        assert_eq!(queue.ask(&b, at(125)), Told::Wait);
+        assert_eq!(queue.ask(&a, at(125)), Told::Go);
     }
 
     #[test]
     fn who_is_alone_goes_on() {
-        let ((mut queue, at), turn) = (queue(), Arc::default());
+        let (mut queue, [a, ..], at) = queue();
         for ms in [0, 50, 500, 5000] {
-            assert_eq!(queue.ask(1, &turn, at(ms)), Told::Go);
+            assert_eq!(queue.ask(&a, at(ms)), Told::Go);
         }
     }
 
     #[tokio::test]
     async fn a_long_answer_waits_until_the_one_before_it_ends_and_a_short_one_does_not() {
-        let lanes = Arc::new(Lanes::new(1));
-        let [mut first, mut second, mut third] = [(); 3].map(|()| Place::among(&lanes));
+        let queue = Arc::new(Mutex::new(Queue::new(1)));
+        let [mut first, mut second, mut third] = [(); 3].map(|()| Place::among(&queue));
         for place in [&mut first, &mut second] {
             place.turn().await;
             place.sent(FREE_BYTES);
         }
         first.turn().await;
-        let number = second.number;
+        let turn = second.turn.clone();
         let mut waiting = std::pin::pin!(second.turn());
-        while lanes.queue().waiting.is_empty() {
+        while queue.lock().unwrap().waiting.is_empty() {
             assert!(futures::poll!(&mut waiting).is_pending());
         }
         third.turn().await;
         drop(first);
         waiting.await;
-        assert_eq!(lanes.queue().inside.iter().map(|inside| inside.number).collect::<Vec<_>>(), [number]);
+        assert!(queue.lock().unwrap().inside.iter().all(|inside| Arc::ptr_eq(&inside.turn, &turn)));
+        assert_eq!(queue.lock().unwrap().inside.len(), 1);
     }
 }
