@@ -262,6 +262,16 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_has_no_headers() {
+        let read = |header: &str| {
+            let pem = format!("-----BEGIN CERTIFICATE-----\n{header}AAAA\n-----END CERTIFICATE-----\n");
+            read_certificates(&STANDARD.encode(pem)).unwrap_err()
+        };
+        assert_eq!(read("k: v\n\n"), "no PEM block headers are permitted");
+        assert_ne!(read(""), "no PEM block headers are permitted");
+    }
+
+    #[test]
     fn a_verdict_is_final_and_only_one() {
         use Subresource::{Approval, Status};
         check(Approval, json!({}), conditions_of(&["Approved"]), &[]);
