@@ -1,8 +1,7 @@
 //! Writes a Service's EndpointSlices: its pods in pieces of at most 100, so that one pod's change is one small write.
 //!
 //! Upstream: pkg/controller/endpointslice/endpointslice_controller.go, k8s.io/endpointslice/reconciler.go
-//! Left out: the annotation with the time of the change that caused a write (skiff keeps causes as provenance), and
-//! hints by the share of CPUs per zone, which upstream replaced by `trafficDistribution`.
+//! Left out: hints by the share of CPUs per zone, which upstream replaced by `trafficDistribution`.
 
 mod slices;
 
@@ -17,6 +16,7 @@ use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointHint
 
 use crate::actions::Plan;
 use crate::service_pods::{self, Port, ServicesAndPods};
+use crate::trigger_time::TriggerTimes;
 use crate::{pods, waking};
 
 pub use slices::{MANAGED_BY, SERVICE_NAME};
@@ -33,6 +33,8 @@ pub struct Input {
     pub nodes: Vec<Arc<Node>>,
     /// The slices that this controller wrote for the Service.
     pub slices: Vec<Arc<EndpointSlice>>,
+    /// When the change happened that this is looked at for.
+    pub triggered: Option<Timestamp>,
 }
 
 /// Changes as few slices as will say what the pods are now.
@@ -46,7 +48,7 @@ pub fn plan(input: &Input) -> Plan {
     let mut actions = Vec::new();
     for family in &families {
         let current = input.slices.iter().filter(|slice| slice.address_type == *family).cloned().collect();
-        actions.extend(slices::plan(service, family, wanted(input, service, family), current));
+        actions.extend(slices::plan(service, family, wanted(input, service, family), current, input.triggered));
     }
     let dropped = input.slices.iter().filter(|slice| !families.contains(&slice.address_type));
     actions.extend(dropped.map(|slice| Action::delete(slice.as_ref())));
@@ -110,11 +112,17 @@ pub struct EndpointSlices {
     sources: ServicesAndPods,
     nodes: Cache<Node>,
     slices: Cache<EndpointSlice>,
+    trigger_times: TriggerTimes,
 }
 
 impl EndpointSlices {
     pub fn new(informers: &Informers) -> Self {
-        Self { sources: ServicesAndPods::new(informers), nodes: informers.of(), slices: informers.of() }
+        Self {
+            sources: ServicesAndPods::new(informers),
+            nodes: informers.of(),
+            slices: informers.of(),
+            trigger_times: TriggerTimes::default(),
+        }
     }
 }
 
@@ -151,7 +159,8 @@ impl Controller for EndpointSlices {
         let (service, pods) = self.sources.gather(key);
         self.slices.index("service", |slice| service_of(slice).iter().map(ObjectKey::to_string).collect());
         let slices = self.slices.by_index("service", &key.to_string());
-        Ok(Some(Input { service, pods, nodes: self.nodes.list(), slices }))
+        let triggered = self.trigger_times.see(key, service.as_deref(), &pods);
+        Ok(Some(Input { service, pods, nodes: self.nodes.list(), slices, triggered }))
     }
 
     fn plan(input: &Input, _now: Timestamp) -> Plan {

@@ -1,7 +1,7 @@
 //! Writes a Service's Endpoints: the addresses and ports of its pods, in the older of the two forms.
 //!
 //! Upstream: pkg/controller/endpoint/endpoints_controller.go, pkg/api/v1/endpoints/util.go (RepackSubsets)
-//! Left out: the annotation with the time of the change that caused a write; skiff keeps causes as provenance.
+//! Left out: nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::actions::{self, Action, Plan};
 use crate::pods;
 use crate::service_pods::{self, HEADLESS_LABEL, Port, ServicesAndPods};
+use crate::trigger_time::{self, TriggerTimes};
 
 const MANAGED_BY: (&str, &str) = ("endpoints.kubernetes.io/managed-by", "endpoint-controller");
 const OVER_CAPACITY: &str = "endpoints.kubernetes.io/over-capacity";
@@ -30,6 +31,8 @@ pub struct Input {
     /// The pods that its selector matches.
     pub pods: Vec<Arc<Pod>>,
     pub endpoints: Option<Arc<Endpoints>>,
+    /// When the change happened that this is looked at for.
+    pub triggered: Option<Timestamp>,
 }
 
 /// Makes the Endpoints what the pods say, and removes them with their Service.
@@ -45,10 +48,9 @@ pub fn plan(input: &Input) -> Plan {
     let truncated = truncate(&mut members);
     let subsets = subsets(&members, has_ports(service));
     let labels = labels(service);
-    let annotations = truncated.then(|| BTreeMap::from([(OVER_CAPACITY.to_owned(), "truncated".to_owned())]));
     let action = match &input.endpoints {
-        None => Some(create(service, subsets, labels, annotations)),
-        Some(current) => update(current, &subsets, &labels, truncated),
+        None => Some(create(service, subsets, labels, annotations(truncated, input.triggered))),
+        Some(current) => update(current, &subsets, &labels, truncated, input.triggered),
     };
     Plan { actions: action.into_iter().collect(), ..Plan::default() }
 }
@@ -163,6 +165,13 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
+fn annotations(truncated: bool, triggered: Option<Timestamp>) -> Option<BTreeMap<String, String>> {
+    let mark = truncated.then(|| (OVER_CAPACITY.to_owned(), "truncated".to_owned()));
+    let all: BTreeMap<String, String> =
+        trigger_time::annotations(triggered).into_iter().flatten().chain(mark).collect();
+    (!all.is_empty()).then_some(all)
+}
+
 fn create(
     service: &Service,
     subsets: Vec<EndpointSubset>,
@@ -186,6 +195,7 @@ fn update(
     subsets: &[EndpointSubset],
     labels: &BTreeMap<String, String>,
     truncated: bool,
+    triggered: Option<Timestamp>,
 ) -> Option<Action> {
     let current_labels = current.metadata.labels.clone().unwrap_or_default();
     let marked = current.metadata.annotations.as_ref().is_some_and(|map| map.contains_key(OVER_CAPACITY));
@@ -197,8 +207,11 @@ fn update(
     if let Some(change) = actions::merge_difference(&json!(current_labels), &json!(labels)) {
         patch["metadata"]["labels"] = change;
     }
+    if let Some(change) = trigger_time::difference(current.metadata.annotations.as_ref(), triggered) {
+        patch["metadata"]["annotations"] = change;
+    }
     if marked != truncated {
-        patch["metadata"]["annotations"] = json!({OVER_CAPACITY: truncated.then_some("truncated")});
+        patch["metadata"]["annotations"][OVER_CAPACITY] = json!(truncated.then_some("truncated"));
     }
     Some(actions::merge_patch_at_version(current, patch))
 }
@@ -206,11 +219,13 @@ fn update(
 pub struct EndpointsOfServices {
     sources: ServicesAndPods,
     endpoints: Cache<Endpoints>,
+    trigger_times: TriggerTimes,
 }
 
 impl EndpointsOfServices {
     pub fn new(informers: &Informers) -> Self {
-        Self { sources: ServicesAndPods::new(informers), endpoints: informers.of() }
+        let trigger_times = TriggerTimes::default();
+        Self { sources: ServicesAndPods::new(informers), endpoints: informers.of(), trigger_times }
     }
 }
 
@@ -225,7 +240,8 @@ impl Controller for EndpointsOfServices {
 
     async fn gather(&self, key: &ObjectKey) -> Result<Option<Input>, kube::Error> {
         let (service, pods) = self.sources.gather(key);
-        Ok(Some(Input { service, pods, endpoints: self.endpoints.get(key) }))
+        let triggered = self.trigger_times.see(key, service.as_deref(), &pods);
+        Ok(Some(Input { service, pods, endpoints: self.endpoints.get(key), triggered }))
     }
 
     fn plan(input: &Input, _now: Timestamp) -> Plan {

@@ -34,6 +34,7 @@ mod service_pods;
 pub mod taint_eviction;
 #[cfg(test)]
 mod test_world;
+mod trigger_time;
 pub mod volume_binder;
 pub mod volume_protection;
 mod waking;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -14,6 +15,7 @@ use serde_json::json;
 use crate::actions::{self, Action};
 use crate::owner;
 use crate::service_pods::{self, HEADLESS_LABEL, Port};
+use crate::trigger_time;
 
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 pub const MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "endpointslice-controller.k8s.io");
@@ -29,8 +31,9 @@ pub fn plan(
     family: &str,
     wanted: BTreeMap<Vec<Port>, Vec<Endpoint>>,
     current: Vec<Arc<EndpointSlice>>,
+    triggered: Option<Timestamp>,
 ) -> Vec<Action> {
-    let labels = labels(service);
+    let metadata = metadata(service, triggered);
     let wanted = if wanted.is_empty() { BTreeMap::from([(Vec::new(), Vec::new())]) } else { wanted };
     let mut by_ports: BTreeMap<Vec<Port>, Vec<Arc<EndpointSlice>>> = BTreeMap::new();
     for slice in current {
@@ -39,7 +42,7 @@ pub fn plan(
     let mut actions = Vec::new();
     for (ports, endpoints) in wanted {
         let slices = by_ports.remove(&ports).unwrap_or_default();
-        actions.extend(plan_ports(service, family, &labels, &ports, endpoints, slices));
+        actions.extend(plan_ports(&metadata, family, &ports, endpoints, slices, triggered));
     }
     // Ports that no pod has any more: their slices go after those that replace them were made.
     actions.extend(by_ports.into_values().flatten().map(|slice| Action::delete(slice.as_ref())));
@@ -54,19 +57,19 @@ struct Next {
 }
 
 fn plan_ports(
-    service: &Service,
+    metadata: &ObjectMeta,
     family: &str,
-    labels: &BTreeMap<String, String>,
     ports: &[Port],
     endpoints: Vec<Endpoint>,
     slices: Vec<Arc<EndpointSlice>>,
+    triggered: Option<Timestamp>,
 ) -> Vec<Action> {
     let mut homeless: BTreeMap<Vec<String>, VecDeque<Endpoint>> = BTreeMap::new();
     let is_empty = endpoints.is_empty();
     for endpoint in endpoints {
         homeless.entry(identity(&endpoint)).or_default().push_back(endpoint);
     }
-    let mut next: Vec<Next> = slices.into_iter().map(|slice| keep(slice, labels, &mut homeless)).collect();
+    let mut next: Vec<Next> = slices.into_iter().map(|slice| keep(slice, metadata, &mut homeless)).collect();
     let mut rest: VecDeque<Endpoint> = homeless.into_values().flatten().collect();
     next.sort_by_key(|next| !next.changed);
     for slice in &mut next {
@@ -84,15 +87,15 @@ fn plan_ports(
         }
         left += 1;
         if slice.changed {
-            actions.push(update(&slice, labels));
+            actions.push(update(&slice, metadata, triggered));
         }
     }
     if is_empty && left == 0 {
-        actions.push(create(service, family, labels, ports, Vec::new()));
+        actions.push(create(metadata, family, ports, Vec::new()));
     }
     while !rest.is_empty() {
         let count = rest.len().min(CAPACITY);
-        actions.push(create(service, family, labels, ports, rest.drain(..count).collect()));
+        actions.push(create(metadata, family, ports, rest.drain(..count).collect()));
     }
     actions
 }
@@ -100,7 +103,7 @@ fn plan_ports(
 /// What of a slice is still wanted, as it is now.
 fn keep(
     slice: Arc<EndpointSlice>,
-    labels: &BTreeMap<String, String>,
+    metadata: &ObjectMeta,
     homeless: &mut BTreeMap<Vec<String>, VecDeque<Endpoint>>,
 ) -> Next {
     let mut kept = Vec::new();
@@ -108,7 +111,7 @@ fn keep(
         kept.extend(homeless.get_mut(&identity(endpoint)).and_then(VecDeque::pop_front));
     }
     homeless.retain(|_, endpoints| !endpoints.is_empty());
-    let changed = kept != slice.endpoints || slice.metadata.labels.as_ref() != Some(labels);
+    let changed = kept != slice.endpoints || slice.metadata.labels != metadata.labels;
     Next { slice, endpoints: kept, changed }
 }
 
@@ -145,22 +148,31 @@ fn labels(service: &Service) -> BTreeMap<String, String> {
     labels
 }
 
-fn update(next: &Next, labels: &BTreeMap<String, String>) -> Action {
+/// What slices that are made for a Service say beside its endpoints.
+fn metadata(service: &Service, triggered: Option<Timestamp>) -> ObjectMeta {
+    ObjectMeta {
+        generate_name: Some(format!("{}-", service.metadata.name.as_deref().unwrap_or(""))),
+        namespace: service.metadata.namespace.clone(),
+        labels: Some(labels(service)),
+        annotations: trigger_time::annotations(triggered),
+        owner_references: Some(vec![owner::controller_reference(service)]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn update(next: &Next, metadata: &ObjectMeta, triggered: Option<Timestamp>) -> Action {
     let before = next.slice.metadata.labels.clone().unwrap_or_default();
     let mut patch = json!({"endpoints": next.endpoints});
-    if let Some(change) = actions::merge_difference(&json!(before), &json!(labels)) {
+    if let Some(change) = actions::merge_difference(&json!(before), &json!(metadata.labels)) {
         patch["metadata"]["labels"] = change;
+    }
+    if let Some(change) = trigger_time::difference(next.slice.metadata.annotations.as_ref(), triggered) {
+        patch["metadata"]["annotations"] = change;
     }
     actions::merge_patch_at_version(next.slice.as_ref(), patch)
 }
 
-fn create(
-    service: &Service,
-    family: &str,
-    labels: &BTreeMap<String, String>,
-    ports: &[Port],
-    endpoints: Vec<Endpoint>,
-) -> Action {
+fn create(metadata: &ObjectMeta, family: &str, ports: &[Port], endpoints: Vec<Endpoint>) -> Action {
     let ports = ports.iter().map(|port| EndpointPort {
         name: Some(port.name.clone()),
         port: Some(port.port),
@@ -168,13 +180,7 @@ fn create(
         app_protocol: port.app_protocol.clone(),
     });
     Action::create(&EndpointSlice {
-        metadata: ObjectMeta {
-            generate_name: Some(format!("{}-", service.metadata.name.as_deref().unwrap_or(""))),
-            namespace: service.metadata.namespace.clone(),
-            labels: Some(labels.clone()),
-            owner_references: Some(vec![owner::controller_reference(service)]),
-            ..ObjectMeta::default()
-        },
+        metadata: metadata.clone(),
         address_type: family.to_owned(),
         endpoints,
         ports: Some(ports.collect()),

@@ -34,7 +34,8 @@ fn world(pods: impl IntoIterator<Item = Value>) -> World {
 
 fn gather(world: &World) -> Input {
     let service = world.all::<Service>().into_iter().next();
-    Input { service, pods: world.all::<Pod>(), nodes: world.all::<Node>(), slices: world.all::<EndpointSlice>() }
+    let (pods, nodes, slices) = (world.all::<Pod>(), world.all::<Node>(), world.all::<EndpointSlice>());
+    Input { service, pods, nodes, slices, triggered: None }
 }
 
 fn sizes(world: &World) -> Vec<usize> {
@@ -106,4 +107,21 @@ fn the_last_pod_that_goes_leaves_an_empty_slice_without_ports() {
         create EndpointSlice default/web-*
         delete EndpointSlice default/web-1"#]]
     .assert_eq(&words);
+}
+
+#[test]
+fn a_write_says_what_time_it_is_for_and_the_time_alone_is_no_reason_to_write() {
+    const KEY: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+    let at = |time: &str| Some(time.parse().unwrap());
+    let mut world = world([pod(1)]);
+    let written = |world: &World| world.all::<EndpointSlice>()[0].metadata.annotations.clone().unwrap_or_default();
+    settle(&mut world, |world| plan(&Input { triggered: at("2026-01-01T00:00:00Z"), ..gather(world) }));
+    assert_eq!(written(&world)[KEY], "2026-01-01T00:00:00Z");
+    assert_eq!(plan(&Input { triggered: at("2026-01-01T00:00:07.5Z"), ..gather(&world) }).actions, []);
+    let mut world = world.with(&object::<Pod>(pod(2)));
+    settle(&mut world, |world| plan(&Input { triggered: at("2026-01-01T00:00:07.5Z"), ..gather(world) }));
+    assert_eq!(written(&world)[KEY], "2026-01-01T00:00:07.5Z");
+    let mut world = world.with(&object::<Pod>(pod(3)));
+    settle(&mut world, |world| plan(&gather(world)));
+    assert_eq!(written(&world).get(KEY), None);
 }

@@ -35,7 +35,7 @@ fn gather(world: &World) -> Input {
     let service = world.all::<Service>().into_iter().next();
     let mut pods = world.all::<Pod>();
     pods.retain(|pod| service.as_ref().is_some_and(|service| selects(service, pod)));
-    Input { service, pods, endpoints: world.all::<Endpoints>().into_iter().next() }
+    Input { service, pods, endpoints: world.all::<Endpoints>().into_iter().next(), triggered: None }
 }
 
 /// Expects each subset as `ready addresses | not ready ones -> ports`.
@@ -107,5 +107,25 @@ fn endpoints_go_with_their_service_unless_somebody_else_wrote_them() {
     let input = Input { service: None, ..gather(&world) };
     assert_eq!(plan(&input).actions[0].to_string(), "delete Endpoints default/web");
     let theirs = object::<Endpoints>(json!({"metadata": {"name": "web", "namespace": "default"}}));
-    assert_eq!(plan(&Input { service: None, pods: Vec::new(), endpoints: Some(theirs.into()) }).actions, []);
+    assert_eq!(
+        plan(&Input { service: None, pods: Vec::new(), endpoints: Some(theirs.into()), triggered: None }).actions,
+        []
+    );
+}
+
+#[test]
+fn a_write_says_what_time_it_is_for_and_the_time_alone_is_no_reason_to_write() {
+    const KEY: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+    let at = |time: &str| Some(time.parse().unwrap());
+    let mut world = world(service(), [pod("a", "10.0.0.1", "True")]);
+    let written = |world: &World| world.all::<Endpoints>()[0].metadata.annotations.clone().unwrap_or_default();
+    settle(&mut world, |world| plan(&Input { triggered: at("2026-01-01T00:00:00Z"), ..gather(world) }));
+    assert_eq!(written(&world)[KEY], "2026-01-01T00:00:00Z");
+    assert_eq!(plan(&Input { triggered: at("2026-01-01T00:00:07.5Z"), ..gather(&world) }).actions, []);
+    let mut world = world.with(&object::<Pod>(pod("b", "10.0.0.2", "True")));
+    settle(&mut world, |world| plan(&Input { triggered: at("2026-01-01T00:00:07.5Z"), ..gather(world) }));
+    assert_eq!(written(&world)[KEY], "2026-01-01T00:00:07.5Z");
+    let mut world = world.with(&object::<Pod>(pod("c", "10.0.0.3", "True")));
+    settle(&mut world, |world| plan(&gather(world)));
+    assert_eq!(written(&world).get(KEY), None);
 }
