@@ -8,12 +8,15 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use client::ObjectKey;
+use jiff::Timestamp;
 use k8s_openapi::api::discovery::v1::{Endpoint as SliceEndpoint, EndpointSlice};
 
 use crate::service::{Protocol, ServicePort};
 
 /// The label that says whose endpoints a slice holds.
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The annotation with the time of the change that a slice was written for.
+const LAST_CHANGE: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// One place where a connection can go.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +43,11 @@ impl Endpoint {
 pub fn service_of(slice: &EndpointSlice) -> Option<ObjectKey> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
     Some(ObjectKey::new(slice.metadata.namespace.clone().unwrap_or_default(), name))
+}
+
+/// When the change happened that a slice was written for, if it says so.
+pub fn trigger_time(slice: &EndpointSlice) -> Option<Timestamp> {
+    slice.metadata.annotations.as_ref()?.get(LAST_CHANGE)?.parse().ok()
 }
 
 /// The endpoints of a port, ordered by address, each once.

@@ -1,7 +1,7 @@
 //! The numbers of the proxy, under upstream's names where it has them.
 //!
 //! Upstream: pkg/proxy/metrics/metrics.go
-//! Left out: how long a change of an endpoint takes to reach the kernel (network_programming_duration_seconds).
+//! Left out: what counts the changes that it saw, and those that wait (`..._changes_total`, `..._changes_pending`).
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets, linear_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::serve::Progress;
@@ -24,6 +24,8 @@ pub struct Metrics {
     pub registry: Registry,
     /// How long a run took, from decision to kernel.
     pub sync_seconds: Histogram,
+    /// How long it took from a change of a pod or Service until the kernel had the rules for it.
+    pub network_programming_seconds: Histogram,
     pub restore_failures: Counter,
     /// Resyncs that found the kernel's rules different from what we had put there: somebody else changed them.
     pub resync_differences: Counter,
@@ -48,17 +50,34 @@ impl Metrics {
     fn within(mut all: Registry) -> Metrics {
         let registry = all.sub_registry_with_prefix("kubeproxy");
         let sync_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        let network_programming_seconds = Histogram::new(network_programming_buckets());
         let (restore_failures, resync_differences) = (Counter::default(), Counter::default());
         let (services, rules) = (Gauge::default(), Gauge::default());
         registry.register("sync_proxy_rules_duration_seconds", "SyncProxyRules latency", sync_seconds.clone());
+        let programming = "In Cluster Network Programming Latency in seconds";
+        registry.register("network_programming_duration_seconds", programming, network_programming_seconds.clone());
         let failures = "Restores of iptables that failed";
         registry.register("sync_proxy_rules_iptables_restore_failures", failures, restore_failures.clone());
         let differences = "Resyncs that found rules changed by others";
         registry.register("resync_differences", differences, resync_differences.clone());
         registry.register("services", "Ports of Services with rules", services.clone());
         registry.register("sync_proxy_rules_iptables_total", "Rules of the proxy in the kernel", rules.clone());
-        Metrics { registry: all, sync_seconds, restore_failures, resync_differences, services, rules }
+        Metrics {
+            registry: all,
+            sync_seconds,
+            network_programming_seconds,
+            restore_failures,
+            resync_differences,
+            services,
+            rules,
+        }
     }
+}
+
+/// Upstream's: a quarter and half a second, seconds up to a minute, then ever coarser up to five minutes.
+fn network_programming_buckets() -> impl Iterator<Item = f64> {
+    let seconds = linear_buckets(1.0, 1.0, 59).chain(linear_buckets(60.0, 5.0, 12));
+    linear_buckets(0.25, 0.25, 2).chain(seconds).chain(linear_buckets(120.0, 30.0, 7))
 }
 
 /// When runs began and ended well, asked when somebody wants to know.

@@ -39,6 +39,8 @@ const GATHERING: Duration = Duration::from_millis(3);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
     Service(ObjectKey),
+    /// Endpoints were written because of a change at this time.
+    Triggered(Timestamp),
     Nodes,
     Timer,
 }
@@ -67,6 +69,7 @@ pub async fn run(
         routes: None,
         fronts: None,
         health_checks: HealthChecks::new(progress.clone()),
+        started: Timestamp::now(),
         progress: progress.clone(),
         metrics,
     };
@@ -114,15 +117,18 @@ async fn follow(syncer: &mut Syncer<'_>, observed: &Observed, shutdown: &Cancell
 
 fn changes(observed: &Observed) -> impl Stream<Item = Cause> + Send + use<> {
     let services = observed.services.changes().map(|change| Cause::Service(ObjectKey::of(&**change.object())));
-    let slices = observed.slices.changes().flat_map(|change| futures::stream::iter(services_of(&change)));
+    let slices = observed.slices.changes().flat_map(|change| futures::stream::iter(causes_of(&change)));
     let nodes = observed.nodes.changes().map(|_| Cause::Nodes);
     futures::stream::select(nodes, futures::stream::select(services, slices))
 }
 
-/// The Services that a change of a slice concerns: the one that it belongs to, or belonged to.
-fn services_of(change: &Change<EndpointSlice>) -> Vec<Cause> {
+/// What a change of a slice asks for: a look at the Service that it belongs to, or belonged to.
+fn causes_of(change: &Change<EndpointSlice>) -> Vec<Cause> {
     let slices = change.before.iter().chain(&change.after);
-    slices.filter_map(|slice| endpoint::service_of(slice)).map(Cause::Service).collect()
+    let services = slices.filter_map(|slice| endpoint::service_of(slice)).map(Cause::Service);
+    let [before, after] =
+        [&change.before, &change.after].map(|slice| slice.as_ref().and_then(|it| endpoint::trigger_time(it)));
+    services.chain(after.filter(|_| after != before).map(Cause::Triggered)).collect()
 }
 
 struct Syncer<'a> {
@@ -138,6 +144,8 @@ struct Syncer<'a> {
     /// Where UDP flows may go, as the kernel's flows were last compared with; `None` when they must be.
     fronts: Option<Fronts>,
     health_checks: HealthChecks,
+    /// Of what was triggered before, it is not known how long the proxy took.
+    started: Timestamp,
     progress: Arc<Progress>,
     metrics: Arc<Metrics>,
 }
@@ -169,9 +177,22 @@ impl Syncer<'_> {
         self.metrics.services.set(self.services.ports() as i64);
         self.metrics.rules.set(desired.rules() as i64);
         self.known = Some(desired);
-        self.progress.ended(Timestamp::now());
+        let ended = Timestamp::now();
+        self.progress.ended(ended);
+        self.measure_triggered(causes, ended);
         self.metrics.sync_seconds.observe(began.elapsed().as_secs_f64());
         Ok(())
+    }
+
+    /// How long the cluster took from the changes that endpoints were written for to the kernel's rules.
+    fn measure_triggered(&self, causes: &BTreeSet<Cause>, ended: Timestamp) {
+        for cause in causes {
+            if let Cause::Triggered(at) = cause
+                && *at > self.started
+            {
+                self.metrics.network_programming_seconds.observe(ended.duration_since(*at).as_secs_f64());
+            }
+        }
     }
 
     /// Takes note of a Service as it is now.

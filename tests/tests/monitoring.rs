@@ -356,6 +356,20 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
         let updated = value(&text_after, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
         let waited = updated - queued - (took(&text_after) - took(&text));
         assert!(waited > 0.002, "{queued} {updated} {waited}");
+
+        // What was triggered before the proxy began says nothing about it.
+        let triggered = "kubeproxy_network_programming_duration_seconds";
+        for (name, at) in [("old", "2020-01-01T00:00:00Z"), ("new", &Timestamp::now().to_string())] {
+            let annotations = json!({"endpoints.kubernetes.io/last-change-trigger-time": at});
+            let labels = json!({"kubernetes.io/service-name": "s"});
+            let metadata = json!({"name": name, "labels": labels, "annotations": annotations});
+            let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": []});
+            cluster.make("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice).await;
+        }
+        let text = until(proxy_metrics, |text| value(text, &format!("{triggered}_count")) > 0.0).await;
+        assert_eq!(value(&text, &format!("{triggered}_count")), 1.0);
+        let took = value(&text, &format!("{triggered}_sum"));
+        assert!(0.003 < took && took < 60.0, "{took}");
         shutdown.cancel();
     });
 }
