@@ -13,6 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
+use store::Revision;
 
 use self::lane::Place;
 use crate::{object::Object, row::Row, rows::print, table};
@@ -244,14 +245,7 @@ pub fn object(code: u16, format: Format, row: &Row, object: &Object, now: i64) -
             bytes.map_or_else(|| value(code, format, &object.value()), |bytes| as_protobuf(code, bytes))
         }
         Shape::Table(version, include) => {
-            let table = table::render(
-                row,
-                version,
-                include,
-                &[object.value()],
-                json!({"resourceVersion": object.revision.to_string()}),
-                now,
-            );
+            let table = table::render(row, version, include, &[object.value()], metadata_at(object.revision), now);
             value(code, format, &table)
         }
         Shape::Metadata(version, _) => value(code, format, &metadata_only(version, object.value())),
@@ -310,6 +304,11 @@ pub fn chunked<T: Send + 'static>(
         place.sent(chunk.len());
         Some((Ok::<Bytes, Infallible>(chunk.into()), (place, next_chunk)))
     }))
+}
+
+/// The metadata of what was at a revision as a whole: a list, a table. What was never stored has none.
+pub fn metadata_at(revision: Revision) -> Value {
+    if revision == Revision(0) { json!({}) } else { json!({"resourceVersion": revision.to_string()}) }
 }
 
 /// The object with nothing but its metadata.

@@ -18,7 +18,7 @@ use crate::{
     kubelet_client::KubeletClient,
     memory::Memory,
     metrics::Metrics,
-    operations::write::store_failure,
+    operations::{component_status::HealthPorts, write::store_failure},
     quota::Turns,
     registry::Registry,
 };
@@ -34,6 +34,8 @@ pub struct Core {
     pub tokens: Option<TokenIssuer>,
     /// How kubelets are reached; without it there are no logs and nothing can be run in pods.
     pub kubelets: Option<KubeletClient>,
+    /// Where the other parts of the control plane say how they are.
+    pub health_ports: HealthPorts,
     pub service_range: ipnet::Ipv4Net,
     pub held: Arc<Held>,
     /// Discovery and OpenAPI, as far as they were asked for.

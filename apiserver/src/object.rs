@@ -37,7 +37,7 @@ impl ObjectKey {
 #[derive(Debug)]
 pub struct Object {
     pub key: ObjectKey,
-    /// 0: it was never stored (the answer to a dry run), and shows no resourceVersion.
+    /// 0: it was never stored (the answer to a dry run, a component's status), and shows no resourceVersion.
     pub revision: Revision,
     pub meta: Meta,
     /// The stored form, whose bytes the store has too.
@@ -152,9 +152,11 @@ impl Object {
     fn write(&self, out: &mut Vec<u8>, from: usize, revision: Revision) {
         let metadata = self.metadata as usize;
         out.extend_from_slice(&self.stored[from..metadata]);
-        out.extend_from_slice(b"\"resourceVersion\":\"");
-        let _ = std::io::Write::write_fmt(out, format_args!("{revision}"));
-        out.extend_from_slice(b"\",");
+        if revision > Revision(0) {
+            out.extend_from_slice(b"\"resourceVersion\":\"");
+            let _ = std::io::Write::write_fmt(out, format_args!("{revision}"));
+            out.extend_from_slice(b"\",");
+        }
         out.extend_from_slice(&self.stored[metadata..]);
     }
 }

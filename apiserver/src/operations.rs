@@ -4,6 +4,7 @@
 //! Left out: apply (server-side) and exports.
 
 pub mod call;
+pub mod component_status;
 pub mod connect;
 pub mod create;
 pub mod delete;

@@ -48,6 +48,8 @@ pub struct Row {
     /// Set when the objects are another row's, shown in another form: events.k8s.io/v1 Events are core v1 Events. Such
     /// a row has no keys, rings or watches of its own; every request goes to the other row through the conversion.
     pub stored_as: Option<StoredAs>,
+    /// Since when the kind is deprecated, and what takes its place: `v1.19+`. Whoever asks for it is told so.
+    pub deprecated: Option<&'static str>,
     /// Nothing of ours acts on the objects yet; whoever creates one is told so.
     pub lies_idle: bool,
     pub strategy: Arc<dyn Strategy>,
@@ -169,6 +171,11 @@ impl Row {
         let name = self.qualified();
         self.lies_idle
             .then(|| format!("skiff has no controller for {name} yet: the object is kept, nothing acts on it"))
+    }
+
+    /// What everybody is told who asks for a kind that is deprecated.
+    pub fn deprecation(&self) -> Option<String> {
+        self.deprecated.map(|since| format!("{} {} is deprecated in {since}", self.api_version(), self.kind))
     }
 
     /// The apiVersion of objects in the preferred version: `v1`, `apps/v1`.

@@ -61,6 +61,7 @@ fn namespaced(group: &'static str, version: &'static str, kind: &'static str, pl
         create_on_update: false,
         unconditional_update: true,
         stored_as: None,
+        deprecated: None,
         lies_idle: false,
         strategy: Arc::new(Plain),
     }

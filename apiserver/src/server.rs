@@ -25,6 +25,7 @@ use crate::{
     event_budget::{self, EventBudget},
     kubelet_client::KubeletClient,
     memory::Memory,
+    operations::component_status::HealthPorts,
     registry::Registry,
     rows::rows,
     service::ApiServer,
@@ -45,6 +46,8 @@ pub struct Config {
     pub issuer: Option<TokenIssuer>,
     /// How kubelets are reached, for logs and for running things in pods.
     pub kubelets: Option<KubeletClient>,
+    /// Where the other parts of the control plane say how they are, on this machine.
+    pub health_ports: HealthPorts,
     pub audit: Option<Audit>,
     /// How long an Event is kept after its last write.
     pub event_ttl: Duration,
@@ -68,6 +71,7 @@ impl Default for Config {
             verification_keys: Vec::new(),
             issuer: None,
             kubelets: None,
+            health_ports: HealthPorts::default(),
             audit: None,
             event_ttl: Duration::from_secs(3600),
             max_events: event_budget::MAX_EVENTS,
@@ -107,6 +111,7 @@ pub async fn open(config: Config, store: Arc<dyn Store>, shutdown: CancellationT
         admission,
         tokens: config.issuer,
         kubelets: config.kubelets,
+        health_ports: config.health_ports,
         service_range: config.service_range,
         held,
         documents: Default::default(),

@@ -26,7 +26,7 @@ use crate::{
     audit,
     authentication::{self, impersonation, review as token_review},
     authorization::{Authorized, review},
-    body,
+    body::{self, Warnings},
     core::Core,
     discovery,
     metrics::{InFlight, Labels},
@@ -103,14 +103,22 @@ async fn handle(core: &Core, identity: Identity, request: Request<Body>) -> Resp
     let (parts, body) = request.into_parts();
     let id = audit::id_of(&parts.headers);
     let accept = parts.headers.get(http::header::ACCEPT).cloned();
-    let mut seen = Seen { id: id.clone(), body: Some(body), labels: Default::default(), audited: None, flight: None };
+    let mut seen = Seen {
+        id: id.clone(),
+        body: Some(body),
+        labels: Default::default(),
+        warnings: Default::default(),
+        audited: None,
+        flight: None,
+    };
     let answered = serve(core, identity, parts, &mut seen).await;
     // A body that nobody wanted is read all the same, within a limit, or HTTP/1 would close the connection.
     if let Some(unread) = seen.body {
         let _ = http_body_util::Limited::new(unread, UNREAD_LIMIT_BYTES).collect().await;
     }
     let failure = answered.as_ref().err().cloned().filter(|_| seen.audited.is_some());
-    let mut response = answered.unwrap_or_else(|status| answer::failure(&status, accept.as_ref()));
+    let response = answered.unwrap_or_else(|status| answer::failure(&status, accept.as_ref()));
+    let mut response = seen.warnings.put_on(response);
     response.headers_mut().insert(audit::HEADER, id);
     core.metrics.observe(seen.labels, response.status().as_u16(), begun.elapsed());
     match seen.audited {
@@ -130,6 +138,8 @@ struct Seen {
     body: Option<Body>,
     /// What it was about, and whether it was a dry run.
     labels: (Labels, bool),
+    /// What its client is told whatever the answer is.
+    warnings: Warnings,
     audited: Option<audit::Event>,
     /// Counts it among the requests under way.
     flight: Option<InFlight>,
@@ -176,6 +186,7 @@ async fn serve(
     }
     let row = core.registry.served(&info.group, &info.version, &info.resource).ok_or_else(Status::no_such_path)?;
     seen.labels = (Labels::of(&info, row), query.get("dryRun").is_some());
+    seen.warnings.extend(row.deprecation().into_iter().collect());
     operate(core, row, &authorized, &query, &parts, &mut seen.body).await
 }
 
@@ -203,8 +214,8 @@ async fn operate(
     let stored = row.stored_as.as_ref().map_or((&*row.group, &*row.plural), |other| (other.group, other.plural));
     let table = core.memory.table(stored.0, stored.1).ok_or_else(Status::no_such_path)?;
     let call = Call { server: core, row, table, authorized, subresource, query, headers: &parts.headers, format };
-    if row.verbs == Verbs::ReadOnly && !matches!(info.verb, "get" | "list") {
-        return Err(Status::method_not_allowed());
+    if row.verbs == Verbs::ReadOnly {
+        return operations::component_status::answer(&call).await;
     }
     if subresource == Some(Subresource::Proxy) {
         return operations::proxy::answer(&call, parts, body.take().unwrap_or_default()).await;
@@ -269,7 +280,7 @@ fn review(call: &Call<'_>, body: body::Request) -> Result<Response<Body>, Status
         return Err(Status::method_not_allowed());
     }
     call.format.is_of_objects()?;
-    let mut warnings = body::Warnings::default();
+    let mut warnings = Warnings::default();
     let sent = body::object(call, &body, operations::options::FieldValidation::Warn, &mut warnings)?;
     let (core, user) = (call.server, call.user());
     let answered = match call.row.plural.as_ref() {

@@ -8,18 +8,25 @@ use std::sync::Arc;
 use apiserver::{
     attributes::UserInfo,
     authorization::Mode,
+    operations::component_status::HealthPorts,
     server::{self, Config},
     service::Service,
 };
 use axum::body::Body;
+use component::serve::{self, ClientCertificates, Health};
 use http::{HeaderMap, Request};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 async fn open() -> Service {
-    let config = Config { authorization_modes: vec![Mode::AlwaysAllow], ..Config::default() };
+    open_with(Config::default()).await
+}
+
+async fn open_with(config: Config) -> Service {
+    let config = Config { authorization_modes: vec![Mode::AlwaysAllow], ..config };
     let store = Arc::new(store::memory::Memory::new());
     let server = server::open(config, store, CancellationToken::new()).await.unwrap();
     server.service_as(UserInfo::new("admin", &["system:masters"]))
@@ -153,11 +160,59 @@ async fn a_kind_that_is_acted_on_warns_of_nothing() {
 
 #[tokio::test]
 async fn component_statuses_are_read_and_nothing_else() {
-    let service = open().await;
-    assert_eq!(names(&get(&service, "/api/v1/componentstatuses").await), Vec::<&str>::new());
-    let (code, ..) =
-        send(&service, "POST", "/api/v1/componentstatuses", Some(&json!({"metadata": {"name": "x"}}))).await;
+    let (nobody, _) = port().await;
+    let service = open_with(Config {
+        health_ports: HealthPorts { controller_manager: healthy_component().await, scheduler: nobody },
+        ..Config::default()
+    })
+    .await;
+    let (code, headers, list) = send(&service, "GET", COMPONENT_STATUSES, None).await;
+    assert_eq!(
+        (code, headers["warning"].to_str().unwrap()),
+        (200, r#"299 - "v1 ComponentStatus is deprecated in v1.19+""#)
+    );
+    let refused =
+        format!("Get \"https://127.0.0.1:{nobody}/healthz\": dial tcp 127.0.0.1:{nobody}: connect: connection refused");
+    let of = |name: &str, status: &str, message: &str| {
+        let condition = json!({"type": "Healthy", "status": status, "message": message});
+        json!({"metadata": {"name": name}, "conditions": [condition]})
+    };
+    let ok = |name| of(name, "True", "ok");
+    let items = json!([ok("controller-manager"), ok("etcd-0"), of("scheduler", "False", &refused)]);
+    assert_eq!(list, json!({"kind": "ComponentStatusList", "apiVersion": "v1", "metadata": {}, "items": items}));
+    for (query, found) in [
+        ("fieldSelector=metadata.name%3Detcd-0", vec!["etcd-0"]),
+        ("labelSelector=a%3Db", vec![]),
+        ("labelSelector=a!%3Db&limit=1", vec!["controller-manager", "etcd-0", "scheduler"]),
+    ] {
+        assert_eq!(names(&get(&service, &format!("{COMPONENT_STATUSES}?{query}")).await), found, "{query}");
+    }
+    let mut one = ok("etcd-0");
+    one["kind"] = "ComponentStatus".into();
+    one["apiVersion"] = "v1".into();
+    assert_eq!(get(&service, &format!("{COMPONENT_STATUSES}/etcd-0")).await, one);
+    let (code, headers, missing) = send(&service, "GET", &format!("{COMPONENT_STATUSES}/etcd-1"), None).await;
+    assert_eq!((code, &missing["message"]), (500, &json!("Component not found: etcd-1")));
+    assert!(headers.contains_key("warning"), "{headers:?}");
+    let (code, ..) = send(&service, "POST", COMPONENT_STATUSES, Some(&json!({"metadata": {"name": "x"}}))).await;
     assert_eq!(code, 405);
+}
+
+const COMPONENT_STATUSES: &str = "/api/v1/componentstatuses";
+
+/// A port of this machine, and who listens there.
+async fn port() -> (u16, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (listener.local_addr().unwrap().port(), listener)
+}
+
+/// The port of something that serves its health as components do.
+async fn healthy_component() -> u16 {
+    let (port, listener) = port().await;
+    let tls = serve::server_config(None, "localhost", &ClientCertificates::NotAsked).unwrap();
+    let router = serve::health_routes(Health::default());
+    tokio::spawn(serve::serve(listener, tls, router, CancellationToken::new()));
+    port
 }
 
 #[tokio::test]

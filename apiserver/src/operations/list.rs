@@ -22,7 +22,7 @@ use super::{
     write::store_failure,
 };
 use crate::{
-    answer::{Encoding, Extent, Shape, chunked, metadata_only, protobuf, value},
+    answer::{Encoding, Extent, Shape, chunked, metadata_at, metadata_only, protobuf, value},
     memory::table_prefix,
     object::{Object, ObjectKey},
     selection::Selection,
@@ -38,6 +38,13 @@ pub struct Page {
     next: Option<ObjectKey>,
     /// How many objects follow, where that is known.
     remaining: Option<usize>,
+}
+
+impl Page {
+    /// All there is of a kind that is not stored.
+    pub fn of_unstored(items: Vec<Arc<Object>>) -> Page {
+        Page { revision: Revision(0), items, next: None, remaining: None }
+    }
 }
 
 /// Lists the selected objects.
@@ -231,7 +238,7 @@ fn decoded_continue(token: &str) -> Result<(Option<Revision>, ObjectKey), String
 /// Encodes a page in the form that the request asks for.
 pub fn answer(call: &Call<'_>, page: Page) -> Result<Response<Body>, Status> {
     call.format.shape.check_extent(call.row, Extent::List)?;
-    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
+    let mut metadata = metadata_at(page.revision);
     if let Some(next) = &page.next {
         metadata["continue"] = encode_continue(Some(page.revision), next).into();
         if let Some(remaining) = page.remaining {

@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{call::Call, connect};
 
-mod forward;
+pub(crate) mod forward;
 mod location;
 
 use location::{Host, Scheme};

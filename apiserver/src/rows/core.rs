@@ -1,7 +1,7 @@
 //! The rows of the core group.
 //!
 //! Upstream: pkg/registry/core/rest/storage_core.go
-//! Left out: the probes behind componentstatuses, deprecated since 1.19: the list is empty.
+//! Left out: nothing.
 
 use std::sync::Arc;
 
@@ -108,6 +108,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             short_names: names(&["cs"]),
             verbs: Verbs::ReadOnly,
+            deprecated: Some("v1.19+"),
             ..cluster_scoped("", "v1", "ComponentStatus", "componentstatuses")
         }
         .shown_as(print::core::COMPONENT_STATUSES),
