@@ -108,10 +108,8 @@ impl Format {
         if accept.trim().is_empty() {
             return Ok(Format { pretty, ..Format::JSON });
         }
-        let mut clauses: Vec<(f32, &str)> = accept.split(',').map(|clause| (quality(clause), clause.trim())).collect();
-        clauses.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut any_ours = false;
-        for (_, clause) in &clauses {
+        for clause in clauses(&accept) {
             let mut parts = clause.split(';').map(str::trim);
             let encoding = match parts.next().unwrap_or_default() {
                 "application/json" | "*/*" | "application/*" => Encoding::Json,
@@ -177,6 +175,13 @@ impl Shape {
         };
         Err(Status::new(406, "NotAcceptable", message))
     }
+}
+
+/// The clauses of an Accept header, best quality first.
+pub fn clauses(accept: &str) -> Vec<&str> {
+    let mut clauses: Vec<&str> = accept.split(',').map(str::trim).collect();
+    clauses.sort_by(|a, b| quality(b).total_cmp(&quality(a)));
+    clauses
 }
 
 fn quality(clause: &str) -> f32 {

@@ -46,7 +46,7 @@ pub async fn answer(
     match segments.as_slice() {
         ["livez" | "readyz" | "healthz", ..] => Ok(health::answer(core, &segments, query).await),
         ["metrics"] => Ok(core.metrics.answer(&core.memory)),
-        ["openapi", rest @ ..] => openapi::answer(core, rest, query, headers),
+        ["openapi", rest @ ..] => Ok(openapi::answer(core, rest, query, headers)),
         ["api"] | ["apis"] if aggregated::wanted(headers).is_some() => Ok(aggregated::answer(core, &segments, headers)),
         [""] => Ok(paths(core, 200)),
         _ => {

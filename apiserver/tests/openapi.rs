@@ -11,6 +11,8 @@ use futures::StreamExt;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+#[path = "openapi/gnostic.rs"]
+mod gnostic;
 #[path = "openapi/rig.rs"]
 mod rig;
 
@@ -258,6 +260,59 @@ async fn the_documents_of_version_2_are_whole() {
     let (code, again, body) =
         get(&service, "/openapi/v2", &[accept[0], ("if-none-match", headers["etag"].to_str().unwrap())]).await;
     assert_eq!((code, &again["etag"], body.len()), (304, &headers["etag"], 0));
+}
+
+const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+
+#[tokio::test]
+async fn every_document_of_version_3_says_the_same_in_protobuf() {
+    let service = open().await;
+    let documents = version_3(&service).await;
+    assert!(documents.len() > 40, "{}", documents.len());
+    for (path, document) in &documents {
+        let (_, of_json, _) = get(&service, &format!("/openapi/v3/{path}"), &[]).await;
+        let (code, headers, body) = get(&service, &format!("/openapi/v3/{path}"), &[("accept", V3_PROTOBUF)]).await;
+        assert_eq!((code, &headers["content-type"]), (200, &V3_PROTOBUF.parse().unwrap()), "{path}");
+        assert_eq!(headers["etag"], of_json["etag"], "{path}");
+        let read = gnostic::read(&body);
+        assert!(read == *document, "{path}: {read:#}");
+    }
+}
+
+#[tokio::test]
+async fn the_form_of_a_document_of_version_3_is_the_one_liked_best() {
+    let service = open().await;
+    let asked_with_at = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+    for (accept, form) in [
+        ("", Some("application/json")),
+        ("*/*", Some("application/json")),
+        ("text/html, */*;q=0.8", Some("application/json")),
+        (V3_PROTOBUF, Some(V3_PROTOBUF)),
+        (asked_with_at, Some(V3_PROTOBUF)),
+        (&format!("application/json;q=0.5, {asked_with_at}"), Some(V3_PROTOBUF)),
+        (&format!("application/json, {asked_with_at}"), Some("application/json")),
+        ("application/yaml", None),
+    ] {
+        let (code, headers, body) = get(&service, "/openapi/v3/version", &[("accept", accept)]).await;
+        match form {
+            Some(form) => assert_eq!((code, &headers["content-type"]), (200, &form.parse().unwrap()), "{accept}"),
+            None => assert_eq!((code, body.len()), (406, 0), "{accept}"),
+        }
+    }
+    let accept = [("accept", V3_PROTOBUF)];
+    let (_, headers, _) = get(&service, "/openapi/v3/apis/apps/v1", &accept).await;
+    let tag = headers["etag"].to_str().unwrap();
+    let at_hash = format!("/openapi/v3/apis/apps/v1?hash={}", tag.trim_matches('"'));
+    let (code, headers, _) = get(&service, &at_hash, &accept).await;
+    assert_eq!((code, &headers["cache-control"]), (200, &"public, immutable".parse().unwrap()));
+    let (code, headers, _) = get(&service, "/openapi/v3/apis/apps/v1?hash=old", &accept).await;
+    assert_eq!((code, headers["location"].to_str().unwrap()), (301, at_hash.as_str()));
+    let (code, ..) = get(&service, "/openapi/v3/apis/apps/v1", &[accept[0], ("if-none-match", tag)]).await;
+    assert_eq!(code, 304);
+    let (_, _, compressed) = get(&service, &at_hash, &[accept[0], ("accept-encoding", "gzip")]).await;
+    let (_, _, plain) = get(&service, &at_hash, &accept).await;
+    assert!(compressed.len() * 5 < plain.len(), "{} of {}", compressed.len(), plain.len());
+    assert_eq!(gnostic::read(&plain), get_json(&service, "/openapi/v3/apis/apps/v1").await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,10 +85,24 @@ impl Documents {
         });
         LargeDocument { kept, media_type, make: Box::new(make) }
     }
+
+    /// Another form of a large document, under the same hash; it is made when somebody takes it.
+    pub fn other_form<'a>(
+        &self,
+        document: &LargeDocument<'_>,
+        name: &str,
+        media_type: &'static str,
+        make: impl Fn() -> Vec<u8> + 'a,
+    ) -> LargeDocument<'a> {
+        let mut known = self.large.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let new = || Arc::new(Kept { hash: document.hash().to_owned(), compressed: OnceLock::new() });
+        let kept = known.entry(name.to_owned()).or_insert_with(new).clone();
+        LargeDocument { kept, media_type, make: Box::new(make) }
+    }
 }
 
 impl LargeDocument<'_> {
-    /// SHA-512 of the document as it is when not compressed.
+    /// SHA-512 of the document as it is when not compressed; of another form of it the same.
     pub fn hash(&self) -> &str {
         &self.kept.hash
     }
@@ -98,7 +112,7 @@ impl LargeDocument<'_> {
         let compressed = takes_gzip(headers);
         let body = || match compressed {
             true => Body::from(self.kept.compressed.get_or_init(|| gzip(&(self.make)())).clone()),
-            false => Body::from(self.plain()),
+            false => Body::from(self.bytes()),
         };
         let mut response = answer(headers, &self.kept.hash, self.media_type, body);
         let answer = response.headers_mut();
@@ -109,7 +123,8 @@ impl LargeDocument<'_> {
         response
     }
 
-    fn plain(&self) -> Vec<u8> {
+    /// The document as it is when not compressed.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         match self.kept.compressed.get().map(|bytes| &bytes[..]) {
             Some(compressed) if GzDecoder::new(compressed).read_to_end(&mut bytes).is_ok() => bytes,

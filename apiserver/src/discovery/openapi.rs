@@ -1,15 +1,14 @@
 //! OpenAPI: version 3 for each group-version, version 2 for everything at once.
 //!
 //! Upstream: kube-openapi/pkg/handler3/handler.go, kube-openapi/pkg/handler
-//! Left out: version 3 as protobuf, which no client asks for without taking JSON too; the documents of
-//!   /.well-known/openid-configuration, /openid/v1/jwks and /logs.
+//! Left out: the documents of /.well-known/openid-configuration, /openid/v1/jwks and /logs.
 //!
 //! The documents are large and asked for seldom. Of each only the hash is kept from the start, and the compressed form
 //! once a client took it; the rest is written anew from the rows, the schema table and the build's descriptions.
 
 mod descriptions;
-mod gnostic;
 mod json;
+mod message;
 mod parameters;
 mod paths;
 mod schemas;
@@ -18,7 +17,6 @@ mod version_3;
 
 use std::{cell::OnceCell, sync::Arc};
 
-use api::status::Status;
 use axum::body::Body;
 use component::{query::Query, version::GIT_VERSION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -31,8 +29,11 @@ use json::Json;
 use paths::{Content, PathItem};
 use schemas::Used;
 
-/// What clients may ask for and are answered with; the answer has a dot where the question has an `@`.
+/// What clients are answered with; some still ask with an `@` where the answer has a dot.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+const V3_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v3.v1.0+protobuf";
+const V3_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v3@v1.0+protobuf";
+const JSON: &str = "application/json";
 
 const TITLE: &str = "Kubernetes";
 
@@ -41,41 +42,46 @@ const BEARER_TOKEN: &str =
     r#"{"description":"Bearer Token authentication","in":"header","name":"authorization","type":"apiKey"}"#;
 
 /// Answers what stands below /openapi.
-///
-/// # Errors
-/// 406 for a form that we do not write.
-pub(super) fn answer(
-    core: &Core,
-    segments: &[&str],
-    query: &Query,
-    headers: &HeaderMap,
-) -> Result<Response<Body>, Status> {
+pub(super) fn answer(core: &Core, segments: &[&str], query: &Query, headers: &HeaderMap) -> Response<Body> {
     let accept: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let accept = accept.join(",");
     let texts = Texts::new();
     let version_2 = || version_2::parts(all_paths(core), texts.get_or_init(Descriptions::read));
     match segments {
         ["v2"] if accept.contains("proto-openapi.spec.v2") => {
-            let make = || gnostic::document(version_2(), TITLE, GIT_VERSION);
-            Ok(core.documents.large("openapi/v2 protobuf", V2_PROTOBUF, make).answer(headers))
+            let make = || version_2().into_protobuf();
+            core.documents.large("openapi/v2 protobuf", V2_PROTOBUF, make).answer(headers)
         }
         ["v2"] => {
             let make = || version_2().into_json().into_bytes();
-            Ok(core.documents.large("openapi/v2", "application/json", make).answer(headers))
+            core.documents.large("openapi/v2", JSON, make).answer(headers)
         }
-        ["v3", ..] if accept.contains("proto-openapi.spec.v3") && !accept.contains("json") => {
-            Err(Status::not_acceptable(&["application/json"]))
-        }
-        ["v3"] => Ok(index(core, &texts).answer(headers)),
-        ["v3", path @ ..] => match part(core, path) {
-            None => Ok(answer::text(404, "404 page not found\n")),
-            Some(make) => {
-                let document = version_3(core, &path.join("/"), make, &texts);
-                Ok(hashed(&document, &path.join("/"), query, headers))
+        ["v3"] => index(core, &texts).answer(headers),
+        ["v3", path @ ..] => match (part(core, path), form_of_version_3(&accept)) {
+            (None, _) => answer::text(404, "404 page not found\n"),
+            (Some(_), None) => answer::text(406, ""),
+            (Some(make), Some(form)) => {
+                let path = path.join("/");
+                let document = version_3(core, &path, make, &texts);
+                if form == JSON {
+                    return hashed(&document, &path, query, headers);
+                }
+                let (name, make) =
+                    (format!("openapi/v3/{path} protobuf"), || version_3::to_protobuf(&document.bytes()));
+                hashed(&core.documents.other_form(&document, &name, form, make), &path, query, headers)
             }
         },
-        _ => Ok(answer::text(404, "404 page not found\n")),
+        _ => answer::text(404, "404 page not found\n"),
     }
+}
+
+/// The form of a document of version 3 that a client likes best.
+fn form_of_version_3(accept: &str) -> Option<&'static str> {
+    answer::clauses(accept).into_iter().find_map(|clause| match clause.split(';').next().unwrap_or_default().trim() {
+        "" | JSON | "application/*" | "*/*" => Some(JSON),
+        V3_PROTOBUF | V3_PROTOBUF_ASKED => Some(V3_PROTOBUF),
+        _ => None,
+    })
 }
 
 /// A document that may be asked for by its hash: then it never changes, and an old hash leads to the present one.
@@ -111,7 +117,7 @@ type Make<'a> = Box<dyn Fn() -> Vec<PathItem> + 'a>;
 
 fn version_3<'a>(core: &Core, path: &str, make: Make<'a>, texts: &'a Texts) -> LargeDocument<'a> {
     let make = move || version_3::document(make(), texts.get_or_init(Descriptions::read)).into_bytes();
-    core.documents.large(&format!("openapi/v3/{path}"), "application/json", make)
+    core.documents.large(&format!("openapi/v3/{path}"), JSON, make)
 }
 
 /// What a document of version 3 has in it; none when there is no such document.
@@ -162,7 +168,7 @@ fn all_paths(core: &Core) -> Vec<PathItem> {
 
 /// The hashes of all documents.
 fn index(core: &Core, texts: &Texts) -> Arc<Document> {
-    core.documents.get("openapi/v3", "application/json", || {
+    core.documents.get("openapi/v3", JSON, || {
         let mut paths = Map::new();
         for path in all_parts(core) {
             if let Some(make) = part(core, &path.split('/').collect::<Vec<&str>>()) {

@@ -3,7 +3,12 @@
 //! Upstream: kube-openapi/pkg/builder, apiserver/pkg/server/routes/openapi.go
 //! Left out: shared parameters (`#/parameters/...`): kubectl before 1.28 does not follow those references.
 
+mod protobuf;
+
+use component::version::GIT_VERSION;
+
 use super::{
+    TITLE,
     descriptions::Descriptions,
     json::Json,
     parameters::{Parameter, Place},
@@ -26,6 +31,10 @@ pub(super) fn parts(mut items: Vec<PathItem>, descriptions: &Descriptions) -> Pa
 }
 
 impl Parts {
+    pub(super) fn into_protobuf(self) -> Vec<u8> {
+        protobuf::document(self, TITLE, GIT_VERSION)
+    }
+
     pub(super) fn into_json(self) -> String {
         let mut json = Json::default();
         json.object(|json| {

@@ -3,6 +3,8 @@
 //! Upstream: kube-openapi/pkg/builder3, kube-openapi/pkg/spec3
 //! Left out: nothing.
 
+mod protobuf;
+
 use super::{
     descriptions::Descriptions,
     json::Json,
@@ -34,6 +36,12 @@ pub(super) fn document(mut items: Vec<PathItem>, descriptions: &Descriptions) ->
         });
     });
     json.into_text()
+}
+
+/// The same document in protobuf.
+pub(super) fn to_protobuf(document: &[u8]) -> Vec<u8> {
+    let document = serde_json::from_slice(document).expect("the JSON is our own");
+    protobuf::document(&document).into_bytes()
 }
 
 fn path_item(json: &mut Json, item: &PathItem, used: &mut Used<'_>, descriptions: &Descriptions) {

@@ -7,76 +7,10 @@
 
 use serde_json::Value;
 
-use super::version_2::Parts;
-
-/// A message that is being written.
-#[derive(Default)]
-struct Message(Vec<u8>);
-
-impl Message {
-    fn varint(&mut self, mut value: u64) {
-        while value >= 0x80 {
-            self.0.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        self.0.push(value as u8);
-    }
-
-    fn bytes(&mut self, number: u8, bytes: &[u8]) {
-        self.varint(u64::from(number) << 3 | 2);
-        self.varint(bytes.len() as u64);
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn message(&mut self, number: u8, message: Message) {
-        self.bytes(number, &message.0);
-    }
-
-    /// A field of text, if the JSON has it.
-    fn text(&mut self, number: u8, value: &Value) {
-        if let Some(text) = value.as_str() {
-            self.bytes(number, text.as_bytes());
-        }
-    }
-
-    fn texts(&mut self, number: u8, value: &Value) {
-        value.as_array().into_iter().flatten().for_each(|item| self.text(number, item));
-    }
-
-    fn flag(&mut self, number: u8, value: &Value) {
-        if value.as_bool() == Some(true) {
-            self.varint(u64::from(number) << 3);
-            self.0.push(1);
-        }
-    }
-
-    fn wrapped(self, number: u8) -> Message {
-        let mut outer = Message::default();
-        outer.message(number, self);
-        outer
-    }
-
-    /// A list entry of a name and what stands under it.
-    fn named(&mut self, number: u8, name: &str, value: Message) {
-        let mut entry = Message::default();
-        entry.bytes(1, name.as_bytes());
-        entry.message(2, value);
-        self.message(number, entry);
-    }
-
-    /// The `x-` entries. JSON is YAML too.
-    fn extensions(&mut self, number: u8, value: &Value) {
-        for (name, value) in value.as_object().into_iter().flatten().filter(|(name, _)| name.starts_with("x-")) {
-            self.named(number, name, any(value));
-        }
-    }
-}
-
-fn any(value: &Value) -> Message {
-    let mut any = Message::default();
-    any.bytes(2, value.to_string().as_bytes());
-    any
-}
+use super::{
+    super::{BEARER_TOKEN, message::Message},
+    Parts,
+};
 
 /// The whole document.
 pub(super) fn document(parts: Parts, title: &str, version: &str) -> Vec<u8> {
@@ -90,7 +24,7 @@ pub(super) fn document(parts: Parts, title: &str, version: &str) -> Vec<u8> {
     document.message(9, entries(1, parts.definitions, schema));
     document.message(12, security_requirement());
     document.message(13, security_definitions());
-    document.0
+    document.into_bytes()
 }
 
 fn entries(number: u8, entries: Vec<(String, String)>, turn: fn(&Value) -> Message) -> Message {
@@ -109,7 +43,7 @@ fn security_requirement() -> Message {
 }
 
 fn security_definitions() -> Message {
-    let token: Value = serde_json::from_str(super::BEARER_TOKEN).expect("the JSON is our own");
+    let token: Value = serde_json::from_str(BEARER_TOKEN).expect("the JSON is our own");
     let mut key = Message::default();
     key.text(1, &token["type"]);
     key.text(2, &token["name"]);
@@ -140,19 +74,19 @@ fn operation(value: &Value) -> Message {
     operation.texts(6, &value["produces"]);
     operation.texts(7, &value["consumes"]);
     parameters(&mut operation, 8, &value["parameters"]);
-    let mut responses = Message::default();
-    for (code, value) in value["responses"].as_object().into_iter().flatten() {
-        let mut response = Message::default();
-        response.text(1, &value["description"]);
-        if let Some(value) = value.get("schema") {
-            response.message(2, schema(value).wrapped(1));
-        }
-        responses.named(1, code, response.wrapped(1));
-    }
-    operation.message(9, responses);
+    operation.message(9, Message::of_entries(1, &value["responses"], response));
     operation.texts(10, &value["schemes"]);
     operation.extensions(13, value);
     operation
+}
+
+fn response(value: &Value) -> Message {
+    let mut response = Message::default();
+    response.text(1, &value["description"]);
+    if let Some(value) = value.get("schema") {
+        response.message(2, schema(value).wrapped(1));
+    }
+    response.wrapped(1)
 }
 
 fn parameters(owner: &mut Message, number: u8, values: &Value) {
@@ -211,10 +145,8 @@ fn schema(value: &Value) -> Message {
     if let Some(value) = value.get("items") {
         message.message(23, schema(value).wrapped(1));
     }
-    if let Some(fields) = value["properties"].as_object() {
-        let mut properties = Message::default();
-        fields.iter().for_each(|(name, value)| properties.named(1, name, schema(value)));
-        message.message(25, properties);
+    if let Some(fields) = value.get("properties") {
+        message.message(25, Message::of_entries(1, fields, schema));
     }
     message.extensions(31, value);
     message
