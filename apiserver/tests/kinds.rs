@@ -159,6 +159,27 @@ async fn a_kind_that_is_acted_on_warns_of_nothing() {
 }
 
 #[tokio::test]
+async fn whatever_is_done_with_endpoints_they_are_deprecated() {
+    let service = open().await;
+    let of = "/api/v1/namespaces/default/endpoints";
+    let made = json!({"metadata": {"name": "e"}});
+    for (method, path, body, expected) in [
+        ("POST", of, Some(&made), 201),
+        ("POST", of, Some(&made), 409),
+        ("GET", &format!("{of}/e"), None, 200),
+        ("GET", of, None, 200),
+        ("GET", &format!("{of}?watch=true&timeoutSeconds=1"), None, 200),
+        ("DELETE", &format!("{of}/e"), None, 200),
+        ("GET", &format!("{of}/e"), None, 404),
+    ] {
+        let (code, headers, _) = send(&service, method, path, body).await;
+        let warnings: Vec<&str> = headers.get_all("warning").iter().map(|value| value.to_str().unwrap()).collect();
+        let expected_warning = r#"299 - "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice""#;
+        assert_eq!((code, warnings), (expected, vec![expected_warning]), "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn component_statuses_are_read_and_nothing_else() {
     let (nobody, _) = port().await;
     let service = open_with(Config {

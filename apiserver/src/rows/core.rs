@@ -31,6 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
         Row {
             short_names: names(&["ep"]),
             create_on_update: true,
+            deprecated: Some("v1.33+; use discovery.k8s.io/v1 EndpointSlice"),
             strategy: Arc::new(endpoints::Endpoints),
             ..namespaced("", "v1", "Endpoints", "endpoints")
         }
