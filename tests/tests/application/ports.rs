@@ -7,6 +7,7 @@
 use anyhow::{Context, ensure};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
+use k8s_openapi::{List, api::core::v1::ComponentStatus};
 use kube::{
     Client, Config,
     client::Body,
@@ -52,9 +53,23 @@ pub fn check(cluster: &Cluster) -> anyhow::Result<()> {
             };
             ended.await.with_context(|| component)?;
         }
-        Ok(())
+        all_are_healthy(&read(&config, COMPONENTS[0].1, "/api/v1/componentstatuses").await?)
     };
     block_in_place(|| Handle::current().block_on(all))
+}
+
+/// What the API server finds when it asks the others, and its store, be that etcd or its own.
+fn all_are_healthy(component_statuses: &str) -> anyhow::Result<()> {
+    let list: List<ComponentStatus> = serde_json::from_str(component_statuses)?;
+    let told = |one: ComponentStatus| {
+        let conditions = one.conditions.into_iter().flatten();
+        let conditions: Vec<String> = conditions.map(|each| format!("{} {}", each.type_, each.status)).collect();
+        format!("{}: {}", one.metadata.name.unwrap_or_default(), conditions.join(", "))
+    };
+    let told: Vec<String> = list.items.into_iter().map(told).collect();
+    let expected = ["controller-manager: Healthy True", "etcd-0: Healthy True", "scheduler: Healthy True"];
+    ensure!(told == expected, "component statuses are {told:?}");
+    Ok(())
 }
 
 async fn read(config: &Config, server: &str, path: &str) -> anyhow::Result<String> {
