@@ -1,8 +1,8 @@
-//! What a second load does, after the store's log broke off.
+//! What a second load does, after the store's log broke off; and what becomes of an object that was expected.
 
 use std::sync::Mutex;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{Op, Txn};
 
 use super::{table::Scope as Watched, *};
@@ -20,15 +20,25 @@ impl Observer for Told {
 }
 
 async fn put(store: &store::Memory, name: &str, value: &str) -> Revision {
-    let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": value},
-        "metadata": {"name": name, "namespace": "default", "uid": name, "creationTimestamp": "2026-01-01T00:00:00Z"}});
-    let key = format!("{OBJECTS}core/configmaps/default/{name}").into();
-    let op = Op::Put { key, value: object.to_string().into(), ttl: None };
+    put_bytes(store, name, config_map(name, value).to_string().into()).await
+}
+
+fn config_map(name: &str, value: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"k": value}, "metadata": {"name": name,
+        "namespace": "default", "uid": name, "labels": {"l": value}, "creationTimestamp": "2026-01-01T00:00:00Z"}})
+}
+
+fn key(name: &str) -> store::Key {
+    format!("{OBJECTS}core/configmaps/default/{name}").into()
+}
+
+async fn put_bytes(store: &store::Memory, name: &str, value: Bytes) -> Revision {
+    let op = Op::Put { key: key(name), value, ttl: None };
     store.transact(Txn { compares: vec![], ops: vec![op] }).await.unwrap()
 }
 
 async fn delete(store: &store::Memory, name: &str) {
-    let op = Op::Delete { key: format!("{OBJECTS}core/configmaps/default/{name}").into() };
+    let op = Op::Delete { key: key(name) };
     store.transact(Txn { compares: vec![], ops: vec![op] }).await.unwrap();
 }
 
@@ -67,4 +77,46 @@ async fn a_second_load_shows_one_state_and_tells_every_watcher_to_list_again() {
     assert_eq!(told, ["- added", "- new", "changed changed", "gone -"]);
     // From here on everything is as after the first load.
     assert!(table.subscribe(Watched::All, Some(last)).is_ok());
+}
+
+#[tokio::test]
+async fn what_was_expected_counts_only_if_those_very_bytes_come() {
+    let store = store::Memory::new();
+    let memory = Arc::new(Memory::new(&Registry::new(rows::rows()), Vec::new()));
+    let log = memory.load(&store).await.unwrap();
+    tokio::spawn({
+        let memory = memory.clone();
+        async move { memory.follow(log).await }
+    });
+    let table = memory.table("", "configmaps").unwrap().clone();
+    let draft = |name: &str, value: &str| Draft::of(&table.row, &config_map(name, value));
+    let seen = async |name: &str, revision: Revision| {
+        memory.wait_for(revision).await.unwrap();
+        let object = table.get(&ObjectKey::new("default", name)).unwrap();
+        assert_eq!(object.revision, revision);
+        (object.value()["data"]["k"].as_str().unwrap().to_owned(), object.meta.label("l").unwrap().to_owned())
+    };
+    let is = |value: &str, label: &str| (value.to_owned(), label.to_owned());
+
+    // Somebody else writes first: what is seen is theirs, all of it.
+    let ours = memory.expect(key("a"), draft("a", "ours"));
+    let revision = put(&store, "a", "theirs").await;
+    assert_eq!(seen("a", revision).await, is("theirs", "theirs"));
+    // Ours comes after all, and is not expected any more.
+    let revision = put_bytes(&store, "a", draft("a", "ours").stored).await;
+    assert_eq!(seen("a", revision).await, is("ours", "ours"));
+    drop(ours);
+
+    // The same bytes: nobody reads them again, what the draft says of them is taken as it is.
+    let told = Draft { stored: draft("b", "1").stored, ..draft("b", "told") };
+    let expected = memory.expect(key("b"), told);
+    let revision = put_bytes(&store, "b", draft("b", "1").stored).await;
+    assert_eq!(seen("b", revision).await, is("1", "told"));
+    drop(expected);
+
+    // Who has given up expects nothing.
+    drop(memory.expect(key("c"), Draft { stored: draft("c", "1").stored, ..draft("c", "told") }));
+    let revision = put_bytes(&store, "c", draft("c", "1").stored).await;
+    assert_eq!(seen("c", revision).await, is("1", "1"));
+    assert!(memory.expected().is_empty());
 }
