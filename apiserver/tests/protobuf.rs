@@ -1,11 +1,22 @@
-//! Clients that prefer protobuf get it: objects, lists, watches, failures.
+//! Clients that prefer protobuf get it: objects, lists, watches, failures, reviews.
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
+use std::sync::Arc;
+
 use api::{protobuf, schema::schema};
-use apiserver::service::Service;
-use http::HeaderMap;
+use apiserver::{
+    attributes::UserInfo,
+    authentication::static_token::StaticTokens,
+    server::{self, Config},
+    service::Service,
+};
+use axum::body::Body;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
 
 #[path = "openapi/rig.rs"]
 mod rig;
@@ -96,6 +107,71 @@ async fn a_watch_sends_frames_of_protobuf() {
     let (_, object) = &frames(&body)[0];
     assert_eq!((&object["kind"], &object["metadata"]["name"]), (&json!("PartialObjectMetadata"), &json!("a")));
     assert!(object.get("data").is_none());
+}
+
+/// What is answered to a review that is sent as protobuf, and in which form.
+async fn review(service: &Service, path: &str, review: &Value) -> (u16, String, Value) {
+    let (api_version, kind) = (review["apiVersion"].as_str().unwrap(), review["kind"].as_str().unwrap());
+    let (group, version) = api::object::group_version(api_version);
+    let type_id = schema().kind(group, version, kind).unwrap();
+    let raw = protobuf::encode::from_json(review.to_string().as_bytes(), type_id).unwrap();
+    let body = protobuf::encode::enveloped(api_version, kind, &raw);
+    let request = Request::post(path).header("content-type", PROTOBUF).header("accept", PROTOBUF);
+    let answer = service.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let form = parts.headers["content-type"].to_str().unwrap().to_owned();
+    (parts.status.as_u16(), form, read(&body.collect().await.unwrap().to_bytes()))
+}
+
+#[tokio::test]
+async fn reviews_are_asked_and_answered_in_protobuf() {
+    let config = Config {
+        static_tokens: StaticTokens::parse("secret,ann,u1,\"devs,ops\"\n").unwrap(),
+        issuers: vec!["us".to_owned()],
+        ..Config::default()
+    };
+    let store = Arc::new(store::memory::Memory::new());
+    let server = server::open(config, store, CancellationToken::new()).await.unwrap();
+    let service = server.service_as(UserInfo::new("admin", &["system:masters"]));
+    let roles = "/apis/rbac.authorization.k8s.io/v1";
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]);
+    let role = json!({"metadata": {"name": "readers"}, "rules": rules});
+    let role_ref = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "readers"});
+    let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "devs"});
+    let binding = json!({"metadata": {"name": "readers"}, "roleRef": role_ref, "subjects": [subject]});
+    for (resource, object) in [("clusterroles", role), ("clusterrolebindings", binding)] {
+        assert_eq!(ask(&service, "POST", &format!("{roles}/{resource}"), PROTOBUF, &object).await.0, 201);
+    }
+
+    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+    for (verb, allowed) in [("get", true), ("delete", false)] {
+        let spec = json!({
+            "user": "ann", "groups": ["devs", "ops"], "uid": "u1", "extra": {"scopes": ["a", "b"], "none": []},
+            "resourceAttributes": {"namespace": "shop", "verb": verb, "version": "v1", "resource": "pods", "name": "p"},
+        });
+        let asked = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec});
+        let (code, form, answered) = review(&service, path, &asked).await;
+        assert_eq!((code, form.as_str(), &answered["kind"]), (201, PROTOBUF, &asked["kind"]), "{answered}");
+        assert_eq!((&answered["spec"], &answered["status"]["allowed"]), (&spec, &json!(allowed)), "{answered}");
+        let reason = answered["status"]["reason"].as_str().unwrap_or_default();
+        assert_eq!(reason.contains("ClusterRole \"readers\""), allowed, "{answered}");
+    }
+    let nothing = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": {}});
+    let (code, form, refused) = review(&service, path, &nothing).await;
+    assert_eq!((code, form.as_str(), &refused["kind"]), (422, PROTOBUF, &json!("Status")), "{refused}");
+
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    let user = json!({"username": "ann", "uid": "u1", "groups": ["devs", "ops", "system:authenticated"]});
+    for (token, expected) in [
+        ("secret", json!({"authenticated": true, "user": user, "audiences": ["us"]})),
+        ("stolen", json!({"user": {}, "error": "invalid bearer token"})),
+    ] {
+        let spec = json!({"token": token});
+        let asked = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec});
+        let (code, form, answered) = review(&service, path, &asked).await;
+        assert_eq!((code, form.as_str(), &answered["spec"]), (201, PROTOBUF, &spec), "{answered}");
+        assert_eq!(answered["status"], expected);
+    }
 }
 
 #[tokio::test]
