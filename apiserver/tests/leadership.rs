@@ -17,11 +17,18 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+#[path = "leadership/lagging.rs"]
+mod lagging;
+#[path = "leadership/stores.rs"]
+mod stores;
+
+use lagging::Lagging;
+use stores::over_each;
+
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
-async fn open() -> Service {
-    let store = Arc::new(store::memory::Memory::new());
+async fn open(store: Arc<dyn store::Store>) -> Service {
     let server = server::open(Config::default(), store, CancellationToken::new()).await.unwrap();
     server.service_as(UserInfo::new("admin", &["system:masters"]))
 }
@@ -63,55 +70,85 @@ async fn write(service: &Service, term: &str, name: &str) -> (u16, Value) {
 
 #[tokio::test]
 async fn an_old_leader_is_refused_and_a_new_one_is_not() {
-    let service = open().await;
-    let first = term(&elect(&service, "a", 0).await);
-    assert_eq!(write(&service, &first, "one").await.0, 201);
-    // Renewing is not electing.
-    let renewed = json!({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}});
-    assert_eq!(send(&service, "PATCH", &format!("{LEASES}/l"), "", renewed).await.0, 200);
-    assert_eq!(write(&service, &first, "two").await.0, 201);
-    let second = term(&elect(&service, "b", 1).await);
-    let (status, refused) = write(&service, &first, "three").await;
-    assert_eq!(status, 409, "{refused}");
-    assert!(refused["message"].as_str().unwrap().ends_with("a does not lead any more"), "{refused}");
-    assert_eq!(send(&service, "GET", &format!("{MAPS}/three"), "", Value::Null).await.0, 404);
-    assert_eq!(send(&service, "DELETE", &format!("{MAPS}/one"), &first, Value::Null).await.0, 409);
-    assert_eq!(write(&service, &second, "three").await.0, 201);
-    // The same process in another term: what it sent in the old one stays refused.
-    let third = term(&elect(&service, "a", 2).await);
-    assert_eq!(write(&service, &third, "four").await.0, 201);
-    assert_eq!(write(&service, &first, "five").await.0, 409);
-    assert_eq!(write(&service, &second, "five").await.0, 409);
-    assert_eq!(send(&service, "DELETE", &format!("{LEASES}/l"), "", Value::Null).await.0, 200);
-    assert_eq!(write(&service, &third, "five").await.0, 409);
+    over_each(async |store| {
+        let service = open(store).await;
+        let first = term(&elect(&service, "a", 0).await);
+        assert_eq!(write(&service, &first, "one").await.0, 201);
+        // Renewing is not electing.
+        let renewed = json!({"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}});
+        assert_eq!(send(&service, "PATCH", &format!("{LEASES}/l"), "", renewed).await.0, 200);
+        assert_eq!(write(&service, &first, "two").await.0, 201);
+        let second = term(&elect(&service, "b", 1).await);
+        let (status, refused) = write(&service, &first, "three").await;
+        assert_eq!(status, 409, "{refused}");
+        assert!(refused["message"].as_str().unwrap().ends_with("a does not lead any more"), "{refused}");
+        assert_eq!(send(&service, "GET", &format!("{MAPS}/three"), "", Value::Null).await.0, 404);
+        assert_eq!(send(&service, "DELETE", &format!("{MAPS}/one"), &first, Value::Null).await.0, 409);
+        assert_eq!(write(&service, &second, "three").await.0, 201);
+        // The same process in another term: what it sent in the old one stays refused.
+        let third = term(&elect(&service, "a", 2).await);
+        assert_eq!(write(&service, &third, "four").await.0, 201);
+        assert_eq!(write(&service, &first, "five").await.0, 409);
+        assert_eq!(write(&service, &second, "five").await.0, 409);
+        assert_eq!(send(&service, "DELETE", &format!("{LEASES}/l"), "", Value::Null).await.0, 200);
+        assert_eq!(write(&service, &third, "five").await.0, 409);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_of_the_old_leader_comes_after_the_election_of_the_new_one() {
-    let service = open().await;
-    let first = term(&elect(&service, "a", 0).await);
-    let writes: Vec<_> = (0..200)
-        .map(|at| {
-            let (service, first) = (service.clone(), first.clone());
-            tokio::spawn(async move { write(&service, &first, &format!("m{at}")).await })
-        })
-        .collect();
-    let elected = elect(&service, "b", 1).await;
-    let second = term(&elected);
-    assert_eq!(write(&service, &second, "of-b").await.0, 201);
-    let mut refused = 0;
-    for write in writes {
-        let (status, object) = write.await.unwrap();
-        match status {
-            201 => assert!(revision(&object) < revision(&elected), "written in turn: {object}"),
-            _ => refused += usize::from(status == 409),
+    over_each(async |store| {
+        let service = open(store).await;
+        let first = term(&elect(&service, "a", 0).await);
+        let writes: Vec<_> = (0..200)
+            .map(|at| {
+                let (service, first) = (service.clone(), first.clone());
+                tokio::spawn(async move { write(&service, &first, &format!("m{at}")).await })
+            })
+            .collect();
+        let elected = elect(&service, "b", 1).await;
+        let second = term(&elected);
+        assert_eq!(write(&service, &second, "of-b").await.0, 201);
+        let mut refused = 0;
+        for write in writes {
+            let (status, object) = write.await.unwrap();
+            match status {
+                201 => assert!(revision(&object) < revision(&elected), "written in turn: {object}"),
+                _ => refused += usize::from(status == 409),
+            }
         }
-    }
-    let (_, list) = send(&service, "GET", MAPS, "", Value::Null).await;
-    let of_a = list["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|each| each["metadata"]["name"].as_str().unwrap().starts_with('m'));
-    assert_eq!(of_a.count() + refused, 200);
+        let (_, list) = send(&service, "GET", MAPS, "", Value::Null).await;
+        let of_a = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|each| each["metadata"]["name"].as_str().unwrap().starts_with('m'));
+        assert_eq!(of_a.count() + refused, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_old_leader_is_refused_by_a_server_that_has_not_seen_the_election() {
+    over_each(async |store| {
+        let server = open(store.clone()).await;
+        let first = term(&elect(&server, "a", 0).await);
+        let late = Arc::new(Lagging::new(store));
+        let server_behind = open(late.clone()).await;
+        assert_eq!(write(&server_behind, &first, "one").await.0, 201);
+        let let_go = late.hold();
+        elect(&server, "b", 1).await;
+        let letting_go = async {
+            let_go.await;
+            std::future::pending::<()>().await;
+        };
+        let (status, refused) = tokio::select! {
+            answer = write(&server_behind, &first, "two") => answer,
+            () = letting_go => unreachable!("it never ends"),
+        };
+        assert_eq!(status, 409, "{refused}");
+        assert_eq!(send(&server, "GET", &format!("{MAPS}/two"), "", Value::Null).await.0, 404);
+    })
+    .await;
 }
