@@ -52,6 +52,7 @@ pub struct Row {
     pub deprecated: Option<&'static str>,
     /// Nothing of ours acts on the objects yet; whoever creates one is told so.
     pub lies_idle: bool,
+    /// Of a row that is stored as another, only what it says of what may be counts: it sees the stored form.
     pub strategy: Arc<dyn Strategy>,
 }
 

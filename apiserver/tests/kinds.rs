@@ -149,6 +149,111 @@ async fn an_event_is_made_and_selected_in_both_groups() {
     }
 }
 
+const NEW_EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/default/events";
+const CORE_EVENTS: &str = "/api/v1/namespaces/default/events";
+
+/// Checks that `object` has these fields, by their paths in it.
+fn has(object: &Value, fields: &[(&str, Value)]) {
+    for (path, expected) in fields {
+        assert_eq!(object.pointer(path).unwrap_or(&Value::Null), expected, "{path} of {object}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_the_new_group_is_read_in_the_old_words() {
+    let service = open().await;
+    let series = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"});
+    let related = json!({"kind": "Node", "name": "n"});
+    let sent = json!({
+        "metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000000Z", "action": "a", "reason": "r",
+        "type": "Warning", "note": "hello", "reportingController": "c.example/d", "reportingInstance": "i",
+        "regarding": {"kind": "Pod", "name": "p", "namespace": "default", "fieldPath": "spec.containers{c}"},
+        "related": related, "series": series,
+    });
+    let (code, _, made) = send(&service, "POST", NEW_EVENTS, Some(&sent)).await;
+    assert_eq!(code, 201, "{made}");
+    let mut core = get(&service, &format!("{CORE_EVENTS}/e")).await;
+    has(
+        &core,
+        &[
+            ("/apiVersion", json!("v1")),
+            ("/message", json!("hello")),
+            ("/involvedObject", sent["regarding"].clone()),
+            ("/reportingComponent", json!("c.example/d")),
+            ("/reportingInstance", json!("i")),
+            ("/related", related),
+            ("/series", series),
+            ("/eventTime", sent["eventTime"].clone()),
+            ("/action", json!("a")),
+            ("/source", json!({})),
+            ("/note", Value::Null),
+            ("/regarding", Value::Null),
+            ("/reportingController", Value::Null),
+            ("/deprecatedSource", Value::Null),
+        ],
+    );
+    // Changed in the old words, it is changed in the new ones.
+    (core["message"], core["count"]) = (json!("bye"), json!(7));
+    let (code, _, changed) = send(&service, "PUT", &format!("{CORE_EVENTS}/e"), Some(&core)).await;
+    assert_eq!(code, 200, "{changed}");
+    let new = get(&service, &format!("{NEW_EVENTS}/e")).await;
+    has(&new, &[("/note", json!("bye")), ("/deprecatedCount", json!(7)), ("/message", Value::Null)]);
+    // What is deprecated there can't be made there.
+    let deprecated = json!({
+        "deprecatedCount": 1, "deprecatedSource": {"component": "c"},
+        "deprecatedFirstTimestamp": "2026-01-01T00:00:00Z", "deprecatedLastTimestamp": "2026-01-01T00:00:00Z",
+    });
+    for (field, value) in deprecated.as_object().unwrap() {
+        let mut old = sent.clone();
+        (old[field], old["metadata"]["name"]) = (value.clone(), json!("f"));
+        let (code, _, refused) = send(&service, "POST", NEW_EVENTS, Some(&old)).await;
+        let why = refused["message"].as_str().unwrap();
+        assert!(code == 422 && why.ends_with("needs to be unset"), "{field}: {code} {why}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_the_core_group_is_read_in_the_new_words() {
+    let service = open().await;
+    let source = json!({"component": "kubelet", "host": "n"});
+    let sent = json!({
+        "metadata": {"name": "e"}, "reason": "r", "type": "Normal", "message": "hello", "count": 3, "source": source,
+        "involvedObject": {"kind": "Pod", "name": "p", "namespace": "default", "uid": "u", "apiVersion": "v1"},
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:05Z",
+        "reportingComponent": "kubelet", "reportingInstance": "n",
+    });
+    let (code, _, made) = send(&service, "POST", CORE_EVENTS, Some(&sent)).await;
+    assert_eq!((code, &made["message"]), (201, &json!("hello")), "{made}");
+    let mut new = get(&service, &format!("{NEW_EVENTS}/e")).await;
+    has(
+        &new,
+        &[
+            ("/apiVersion", json!("events.k8s.io/v1")),
+            ("/note", json!("hello")),
+            ("/regarding", sent["involvedObject"].clone()),
+            ("/reportingController", json!("kubelet")),
+            ("/reportingInstance", json!("n")),
+            ("/deprecatedSource", source),
+            ("/deprecatedCount", json!(3)),
+            ("/deprecatedFirstTimestamp", sent["firstTimestamp"].clone()),
+            ("/deprecatedLastTimestamp", sent["lastTimestamp"].clone()),
+            ("/eventTime", Value::Null),
+            ("/message", Value::Null),
+            ("/involvedObject", Value::Null),
+            ("/source", Value::Null),
+            ("/count", Value::Null),
+        ],
+    );
+    let list = get(&service, NEW_EVENTS).await;
+    has(&list, &[("/kind", json!("EventList")), ("/items/0/note", json!("hello"))]);
+    // A label is not of the words that differ: it can be changed in both.
+    new["metadata"]["labels"] = json!({"seen": "yes"});
+    let (code, _, changed) = send(&service, "PUT", &format!("{NEW_EVENTS}/e"), Some(&new)).await;
+    assert_eq!(code, 200, "{changed}");
+    let core = get(&service, &format!("{CORE_EVENTS}/e")).await;
+    has(&core, &[("/metadata/labels/seen", json!("yes")), ("/count", json!(3)), ("/source", sent["source"].clone())]);
+}
+
 #[tokio::test]
 async fn a_kind_that_is_acted_on_warns_of_nothing() {
     let service = open().await;

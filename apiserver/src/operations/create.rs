@@ -61,7 +61,7 @@ pub async fn create_object(
         let Allocation { txn, .. } = allocation::for_write(call.server, row, &mut object, None, fastrand::u64(..))?;
         let root = Field::root(&object);
         let mut errors = metadata::validate(row, &root);
-        errors.extend(row.strategy.validate(&root));
+        errors.extend(call.row.strategy.validate(&root));
         if !errors.is_empty() {
             return Err(Status::invalid(&row.group, &row.kind, object.name(), &errors));
         }

@@ -191,8 +191,8 @@ fn check(call: &Call<'_>, object: &Value, stored: &Value, name: &str) -> Result<
     let root = Field::root(object);
     let mut errors = metadata::validate_update(row, &root, stored);
     errors.extend(match call.subresource {
-        None => row.strategy.validate_update(&root, stored),
-        Some(subresource) => row.strategy.validate_subresource(subresource, &root, stored),
+        None => call.row.strategy.validate_update(&root, stored),
+        Some(subresource) => call.row.strategy.validate_subresource(subresource, &root, stored),
     });
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid(&row.group, &row.kind, name, &errors)) }
 }

@@ -57,6 +57,7 @@ pub(super) fn rows() -> Vec<Row> {
                 from_stored,
                 stored_label,
             }),
+            strategy: Arc::new(events::NewEvents),
             ..namespaced("events.k8s.io", "v1", "Event", "events")
         }
         .shown_as(print::nodes::NEW_EVENTS),

@@ -90,6 +90,7 @@ pub(super) fn rows() -> Vec<Row> {
             subresources: vec![Status],
             stored_as: Some(autoscaling_v1::STORED_AS),
             lies_idle: true,
+            strategy: Arc::new(autoscaler::Autoscalers),
             ..namespaced("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
         }
         .shown_as(print::workloads::HORIZONTAL_POD_AUTOSCALERS),
