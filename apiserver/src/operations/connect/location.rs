@@ -1,7 +1,8 @@
 //! Decides which container is meant, and what its kubelet is asked.
 //!
 //! Upstream: pkg/registry/core/pod/strategy.go, pkg/apis/core/validation/validation.go (ValidatePodLogOptions)
-//! Left out: `stream` of logs.
+//! Left out: `stream` of logs, an alpha feature of 1.35 (PodLogsQuerySplitStreams): it is refused, as upstream does
+//! without the feature.
 
 use std::fmt::Write;
 
@@ -153,6 +154,9 @@ fn check_log_options(pod: &str, query: &Query) -> Result<(), Status> {
     } else {
         at_least("sinceSeconds", since, 1, "must be greater than 0");
     }
+    if query.get("stream").is_some() {
+        errors.push(root.child("stream").forbidden("may not be specified"));
+    }
     if errors.is_empty() { Ok(()) } else { Err(Status::invalid("", "PodLogOptions", pod, &errors)) }
 }
 
@@ -237,6 +241,9 @@ mod tests {
         let both = refused("sinceSeconds=1&sinceTime=2026-01-01T00:00:00Z");
         let expected = "[]: Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
         assert_eq!(both, format!("{prefix}{expected}"));
+        for query in ["stream=Stdout", "stream=All", "stream=Stderr&tailLines=1"] {
+            assert_eq!(refused(query), format!("{prefix}stream: Forbidden: may not be specified"), "{query}");
+        }
         assert_eq!(refused("tailLines=x"), r#"400 strconv.ParseInt: parsing "x": invalid syntax"#);
     }
 }
