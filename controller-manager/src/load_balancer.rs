@@ -20,12 +20,13 @@ use crate::actions::{self, Action, Plan};
 use crate::nodes;
 
 /// Ports of a node that are no Service's: ssh, etcd, the API server, and the components' own.
-const RESERVED: [(i32, &str); 15] = [
+const RESERVED: [(i32, &str); 16] = [
     (22, "ssh"),
     (53, "DNS"),
     (2379, "etcd"),
     (2380, "etcd"),
     (6443, "the API server"),
+    (9153, "the cluster's DNS"),
     (10053, "the cluster's DNS"),
     (10248, "the kubelet"),
     (10249, "the proxy"),

@@ -6,17 +6,19 @@
 //! `forward.rs` asks the machine's own resolvers, `publish.rs` makes the Service `kube-dns` lead here.
 //!
 //! Upstream: CoreDNS with the plugins kubernetes, forward and errors, as kubeadm configures it
-//! Left out: a cache for forwarded answers, zone transfers, DNSSEC, health and metrics ports.
+//! Left out: a cache for forwarded answers, zone transfers, DNSSEC, ports of their own for health and readiness.
 
 pub mod answer;
 pub mod forward;
+pub mod metrics;
 pub mod publish;
 pub mod server;
 pub mod wire;
 pub mod zone;
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use anyhow::Context;
@@ -25,13 +27,16 @@ use futures::{Stream, StreamExt};
 use ipnet::Ipv4Net;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Client, ResourceExt};
+use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::config::{CLUSTER_CIDR, SERVICE_CIDR};
 use crate::endpoint;
 use crate::observed::{self, Observed};
+use crate::serve;
 use forward::Forwarder;
+use metrics::Metrics;
 use publish::Publisher;
 use server::{Listener, Resolver};
 use zone::Zone;
@@ -53,6 +58,9 @@ pub struct Config {
     pub port: u16,
     /// Where the servers are named that know all other names.
     pub resolv_conf: PathBuf,
+    /// Where /metrics, /health and /ready are served: CoreDNS's port for the first. Its ports for the others, 8080 and
+    /// 8181, would be the node's here.
+    pub metrics_bind_address: Option<SocketAddr>,
 }
 
 impl Config {
@@ -69,20 +77,33 @@ impl Config {
             domain: "cluster.local".to_owned(),
             port: 10_053,
             resolv_conf: if real.exists() { real.into() } else { "/etc/resolv.conf".into() },
+            metrics_bind_address: Some(SocketAddr::from(([127, 0, 0, 1], 9153))),
         }
     }
 }
 
-/// Serves the cluster's DNS on this node until `shutdown`; says `ready` as soon as questions are answered.
+/// Serves the cluster's DNS on this node until `shutdown`; says `ready` as soon as questions are answered. `registry` is
+/// shown at /metrics, with the DNS's own numbers.
 ///
 /// # Errors
-/// The node's address is not this machine's.
+/// The node's address is not this machine's, or the port of the metrics is taken.
 pub async fn run(
     config: Config,
     client: Client,
+    mut registry: Registry,
     ready: impl Fn() + Send,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let metrics = Metrics::shown_in(&mut registry);
+    let is_ready = Arc::new(AtomicBool::new(false));
+    let numbers = async {
+        let Some(address) = config.metrics_bind_address else { return Ok(()) };
+        serve::dns(address, registry, is_ready.clone(), shutdown.clone()).await
+    };
+    let answered_for = || {
+        is_ready.store(true, Ordering::Relaxed);
+        ready();
+    };
     let informers = Informers::new(client.clone());
     let observed = Observed::new(&informers);
     let namespaces: Cache<Namespace> = informers.of();
@@ -94,10 +115,12 @@ pub async fn run(
         tokio::join!(observed.synced(), namespaces.synced());
         tokio::select! {
             () = follow(zone.clone(), &observed, &namespaces) => Ok(()),
-            failed = listen(&config, &runner, zone.clone(), &observed, ready) => failed,
+            failed = listen(&config, &runner, zone.clone(), &observed, metrics, answered_for) => failed,
         }
     };
-    shutdown.run_until_cancelled(all).await.unwrap_or(Ok(()))
+    let all = async { shutdown.run_until_cancelled(all).await.unwrap_or(Ok(())) };
+    tokio::try_join!(numbers, all)?;
+    Ok(())
 }
 
 /// Keeps the zone equal to the caches.
@@ -143,6 +166,7 @@ async fn listen(
     runner: &Runner,
     zone: Arc<RwLock<Zone>>,
     observed: &Observed,
+    metrics: Metrics,
     ready: impl Fn(),
 ) -> anyhow::Result<()> {
     let mut nodes = observed.nodes.changes();
@@ -167,6 +191,8 @@ async fn listen(
             zone: zone.clone(),
             forwarder: Forwarder::new(config.resolv_conf.clone(), vec![config.cluster_ip, address]),
             clients: vec![config.cluster_cidr, address.into()],
+            name: format!("dns://{}", listener.address).into(),
+            metrics: metrics.clone(),
         });
         let moved = async {
             let same = || observed.nodes.get(&node_key).as_deref().and_then(observed::address) == Some(address);

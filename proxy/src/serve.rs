@@ -1,10 +1,12 @@
-//! The proxy's health on port 10256 and its metrics on 10249: plain HTTP, in upstream's words.
+//! The proxy's health on port 10256 and its metrics on 10249, and what the DNS shows: plain HTTP, in upstream's words.
 //!
-//! Upstream: pkg/proxy/healthcheck/proxy_health.go, cmd/kube-proxy/app/server.go (serveMetrics)
+//! Upstream: pkg/proxy/healthcheck/proxy_health.go, cmd/kube-proxy/app/server.go (serveMetrics); CoreDNS
+//!   plugin/{metrics,health,ready}
 //! Left out: profiling, configz.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use jiff::Timestamp;
+use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -130,6 +133,30 @@ pub async fn metrics(address: SocketAddr, metrics: Arc<Metrics>, shutdown: Cance
         .route("/proxyMode", get(|| async { "iptables" }))
         .route("/healthz", get(|| async { "ok" }));
     serve(address, "metrics", router.with_state(metrics), shutdown).await
+}
+
+/// Serves the DNS's /metrics, /health and /ready; by default on 127.0.0.1 only.
+///
+/// # Errors
+/// The address is taken.
+pub async fn dns(
+    address: SocketAddr,
+    registry: Registry,
+    is_ready: Arc<AtomicBool>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let registry = Arc::new(registry);
+    let text = |State(registry): State<Arc<Registry>>| async move { component::serve::metrics_text(&registry) };
+    let ready = move || async move {
+        if is_ready.load(Ordering::Relaxed) {
+            return (StatusCode::OK, "OK");
+        }
+        // The plugin that has not heard of the cluster yet.
+        (StatusCode::SERVICE_UNAVAILABLE, "kubernetes")
+    };
+    let router =
+        Router::new().route("/metrics", get(text)).route("/health", get(|| async { "OK" })).route("/ready", get(ready));
+    serve(address, "metrics of the DNS", router.with_state(registry), shutdown).await
 }
 
 async fn serve(address: SocketAddr, what: &str, router: Router, shutdown: CancellationToken) -> anyhow::Result<()> {

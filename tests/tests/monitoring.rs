@@ -4,7 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of this is a test")]
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use apiserver::{attributes::UserInfo, flags::Flags, service::ApiServer};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -26,12 +26,12 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tests::{
     metrics::names,
-    rig::{Namespace, Node},
+    rig::{Namespace, Node, namespace::NODE_ADDRESS},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::oneshot,
+    net::{TcpStream, UdpSocket},
+    sync::{Notify, oneshot},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Layer;
@@ -321,8 +321,13 @@ fn a_kubelet_counts_its_pods_and_its_calls_of_the_runtime() {
 
 /// What the proxy on this node says.
 async fn proxy_metrics() -> String {
-    let mut stream = TcpStream::connect("127.0.0.1:10249").await.unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.0\r\nhost: proxy\r\n\r\n").await.unwrap();
+    read_plain(10249, "/metrics").await
+}
+
+/// What is said over plain HTTP on a port of this node, with the head of the answer.
+async fn read_plain(port: u16, path: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: here\r\n\r\n").as_bytes()).await.unwrap();
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     text
@@ -374,6 +379,100 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
     });
 }
 
+/// A question about a name, as it travels: one of type A is 1, of type TXT 16, of one that nobody counts 99.
+fn question(name: &str, kind: u16) -> Vec<u8> {
+    let labels = name.split('.').map(|label| [&[label.len() as u8], label.as_bytes()].concat());
+    let head = [0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&head, &*labels.collect::<Vec<_>>().concat(), &[0], &kind.to_be_bytes(), &[0, 1]].concat()
+}
+
+/// The response code that is answered over UDP, or over TCP.
+async fn ask_dns(server: SocketAddr, proto: &str, question: &[u8]) -> u8 {
+    let mut answer = [0; 512];
+    if proto == "udp" {
+        let socket = UdpSocket::bind((NODE_ADDRESS, 0)).await.unwrap();
+        socket.send_to(question, server).await.unwrap();
+        socket.recv(&mut answer).await.unwrap();
+        return answer[3] & 0x0f;
+    }
+    let mut stream = TcpStream::connect(server).await.unwrap();
+    stream.write_all(&[&(question.len() as u16).to_be_bytes(), question].concat()).await.unwrap();
+    let length = stream.read_u16().await.unwrap();
+    stream.read_exact(&mut answer[..length.into()]).await.unwrap();
+    answer[3] & 0x0f
+}
+
+#[test]
+fn the_dns_counts_its_questions_and_says_when_it_is_ready() {
+    Namespace::new().run(async |_| {
+        let cluster = Cluster::start().await;
+        let Numbers { registry, metrics } = Numbers::default();
+        let client = cluster.counted(UserInfo::new("skiff:dns", &[]), &metrics);
+        let folder = tempfile::tempdir().unwrap();
+        let config = proxy::dns::Config {
+            bind_address: Some(NODE_ADDRESS),
+            resolv_conf: folder.path().join("none"),
+            ..proxy::dns::Config::new("n1")
+        };
+        let (is_ready, shutdown) = (Arc::new(Notify::new()), CancellationToken::new());
+        let ready = {
+            let is_ready = is_ready.clone();
+            move || is_ready.notify_one()
+        };
+        tokio::spawn(proxy::dns::run(config, client, registry, ready, shutdown.clone()));
+        // It is alive, but without its node there is no address to listen on.
+        let answers = |text: &str, code: &str, body: &str| text.starts_with(code) && text.ends_with(body);
+        let listens = async { while TcpStream::connect("127.0.0.1:9153").await.is_err() {} };
+        tokio::time::timeout(PATIENCE, listens).await.unwrap();
+        assert!(answers(&read_plain(9153, "/health").await, "HTTP/1.0 200 ", "OK"));
+        assert!(answers(&read_plain(9153, "/ready").await, "HTTP/1.0 503 ", "kubernetes"));
+        let addresses = json!({"addresses": [{"type": "InternalIP", "address": NODE_ADDRESS}]});
+        cluster.make("/api/v1/nodes", json!({"metadata": {"name": "n1"}, "status": addresses})).await;
+        let service = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+        cluster.make("/api/v1/namespaces/default/services", service).await;
+        tokio::time::timeout(PATIENCE, is_ready.notified()).await.expect("it listens");
+        assert!(answers(&read_plain(9153, "/ready").await, "HTTP/1.0 200 ", "OK"));
+
+        let server = SocketAddr::from((NODE_ADDRESS, 10053));
+        let found = question("s.default.svc.cluster.local", 1);
+        let asked = async { while ask_dns(server, "udp", &found).await != 0 {} };
+        tokio::time::timeout(PATIENCE, asked).await.expect("the Service has a name");
+        let text = read_plain(9153, "/metrics").await;
+        check_names(&text, expect_file!["monitoring/dns.txt"]);
+        let requests = |proto: &str, kind: &str| {
+            let labels = format!("server=\"dns://{server}\",zone=\".\",proto=\"{proto}\",family=\"1\",type=\"{kind}\"");
+            format!("coredns_dns_requests_total{{{labels}}}")
+        };
+        let responses = |code: &str, plugin: &str| {
+            let labels = format!("server=\"dns://{server}\",zone=\".\",rcode=\"{code}\",plugin=\"{plugin}\"");
+            format!("coredns_dns_responses_total{{{labels}}}")
+        };
+        let took = format!("coredns_dns_request_duration_seconds_count{{server=\"dns://{server}\",zone=\".\"}}");
+        let before = value(&text, &requests("udp", "A"));
+        assert_eq!((value(&text, &responses("NOERROR", "kubernetes")), before >= 1.0), (1.0, true));
+
+        assert_eq!(ask_dns(server, "tcp", &found).await, 0);
+        assert_eq!(ask_dns(server, "udp", &question("nobody.default.svc.cluster.local", 16)).await, 3);
+        assert_eq!(ask_dns(server, "udp", &question("www.example.org", 99)).await, 2);
+        // What is no question is answered, and not counted.
+        assert_eq!(ask_dns(server, "tcp", &found[..12]).await, 1);
+        let text = read_plain(9153, "/metrics").await;
+        for (series, count) in [
+            (requests("udp", "A"), before),
+            (requests("tcp", "A"), 1.0),
+            (requests("udp", "TXT"), 1.0),
+            (requests("udp", "other"), 1.0),
+            (responses("NOERROR", "kubernetes"), 2.0),
+            (responses("NXDOMAIN", "kubernetes"), before),
+            (responses("SERVFAIL", ""), 1.0),
+            (took, before + 3.0),
+        ] {
+            assert_eq!(value(&text, &series), count, "{series}\n{text}");
+        }
+        shutdown.cancel();
+    });
+}
+
 #[tokio::test]
 async fn the_api_server_shows_its_requests_and_its_process() {
     let cluster = Cluster::start().await;
@@ -399,6 +498,7 @@ fn the_page_about_metrics_says_what_is_served() {
         ("Scheduler", include_str!("monitoring/scheduler.txt")),
         ("Kubelet", include_str!("monitoring/kubelet.txt")),
         ("Proxy", include_str!("monitoring/proxy.txt")),
+        ("DNS", include_str!("monitoring/dns.txt")),
     ] {
         // A counter's lines end in `_total`, its name does not.
         let served: BTreeSet<String> = served.lines().map(|line| line.replace(" counter", "_total counter")).collect();

@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Parser;
 use component::logging::LogFlags;
 use ipnet::Ipv4Net;
-use proxy::config::{CLUSTER_CIDR, SERVICE_CIDR};
+use proxy::config::{CLUSTER_CIDR, SERVICE_CIDR, address};
 use proxy::dns::{self, Config};
 
 /// Answers for the names of Services and pods on one node, and forwards all others.
@@ -40,6 +40,9 @@ struct Flags {
     /// Where the servers are named that know all names outside of the cluster.
     #[arg(long)]
     resolv_conf: Option<PathBuf>,
+    /// Where /metrics, /health and /ready are served; nowhere when empty.
+    #[arg(long, default_value = "127.0.0.1:9153")]
+    metrics_bind_address: String,
     #[command(flatten)]
     logs: LogFlags,
 }
@@ -50,20 +53,22 @@ async fn main() -> anyhow::Result<()> {
     component::logging::init(&flags.logs);
     component::install_crypto_provider();
     let user_agent = format!("skiff-dns/{}", component::version::GIT_VERSION);
-    let client = client::connect(&flags.kubeconfig, &user_agent).await.context("--kubeconfig")?;
-    dns::run(config(flags), client, component::notify::ready, component::shutdown::on_signal()?).await
+    let client::Numbers { registry, metrics } = client::Numbers::default();
+    let client = client::connect_counted(&flags.kubeconfig, &user_agent, &metrics).await.context("--kubeconfig")?;
+    dns::run(config(flags)?, client, registry, component::notify::ready, component::shutdown::on_signal()?).await
 }
 
-fn config(flags: Flags) -> Config {
+fn config(flags: Flags) -> anyhow::Result<Config> {
     let host = || rustix::system::uname().nodename().to_string_lossy().to_lowercase();
     let usual = Config::new(flags.hostname_override.unwrap_or_else(host));
-    Config {
+    Ok(Config {
         bind_address: flags.bind_address,
         cluster_cidr: flags.cluster_cidr,
         service_cidr: flags.service_cluster_ip_range,
         cluster_ip: flags.cluster_dns.unwrap_or(usual.cluster_ip),
         domain: flags.cluster_domain.unwrap_or(usual.domain),
         resolv_conf: flags.resolv_conf.unwrap_or(usual.resolv_conf),
+        metrics_bind_address: address(&flags.metrics_bind_address, 9153).context("--metrics-bind-address")?,
         ..usual
-    }
+    })
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, Record, RecordType};
@@ -18,6 +18,7 @@ use tracing::{debug, warn};
 
 use super::answer::{Answer, answer, authority};
 use super::forward::Forwarder;
+use super::metrics::{Asked, By, Metrics};
 use super::wire::{self, LONGEST_QUESTION, Question, Reply, Transport, Unanswerable};
 use super::zone::Zone;
 
@@ -34,12 +35,15 @@ pub struct Resolver {
     pub forwarder: Forwarder,
     /// Who is answered, beside the machine itself. A resolver for everybody would be a tool for attacks.
     pub clients: Vec<Ipv4Net>,
+    /// What it is called where questions are counted.
+    pub name: Arc<str>,
+    pub metrics: Metrics,
 }
 
 /// An answer that is there at once, or a question that others must be asked.
 enum Step {
     Done(Option<Vec<u8>>),
-    Ask(Question, Vec<Record>, Option<Name>),
+    Ask(Asked, Question, Vec<Record>, Option<Name>),
 }
 
 impl Resolver {
@@ -50,6 +54,7 @@ impl Resolver {
 
     /// What memory has to say.
     fn first(&self, bytes: &[u8], transport: Transport) -> Step {
+        let since = Instant::now();
         let question = match wire::read(bytes) {
             Ok(question) => question,
             Err(Unanswerable::Ignored) => return Step::Done(None),
@@ -57,6 +62,7 @@ impl Resolver {
         };
         let zone = self.zone.read().unwrap_or_else(PoisonError::into_inner);
         let (mut name, kind) = (question.query.name().clone(), question.query.query_type());
+        let asked = Asked { kind, transport, since };
         let mut aliases: Vec<Record> = Vec::new();
         for _ in 0..MOST_ALIASES {
             let (code, mut answers, additionals) = match answer(&zone, &name, kind) {
@@ -69,35 +75,46 @@ impl Resolver {
                 }
                 Answer::NotOurs => {
                     let target = (!aliases.is_empty()).then_some(name);
-                    return Step::Ask(question, aliases, target);
+                    return Step::Ask(asked, question, aliases, target);
                 }
             };
             fastrand::shuffle(&mut answers);
             let authorities = if answers.is_empty() { authority(&zone).into_iter().collect() } else { Vec::new() };
             answers.splice(0..0, aliases);
             let reply = Reply { code, authoritative: true, answers, authorities, additionals };
-            return Step::Done(Some(wire::write(&question, reply, transport)));
+            return Step::Done(Some(self.counted(&asked, By::Kubernetes, wire::write(&question, reply, transport))));
         }
-        Step::Done(Some(wire::write(&question, Reply::code(ResponseCode::ServFail), transport)))
+        let failure = wire::write(&question, Reply::code(ResponseCode::ServFail), transport);
+        Step::Done(Some(self.counted(&asked, By::Kubernetes, failure)))
+    }
+
+    fn counted(&self, asked: &Asked, by: By, answer: Vec<u8>) -> Vec<u8> {
+        self.metrics.answered(&self.name, asked, by, &answer, asked.since.elapsed());
+        answer
     }
 
     /// What others have to say: to the question as it came, or about the name that its name stands for.
     async fn ask(
         &self,
         bytes: &[u8],
+        asked: Asked,
         question: Question,
         aliases: Vec<Record>,
         target: Option<Name>,
-        transport: Transport,
     ) -> Vec<u8> {
+        let transport = asked.transport;
         let Some(target) = target else {
-            let answered = self.forwarder.ask(bytes, transport).await;
-            return answered.unwrap_or_else(|| wire::write(&question, Reply::code(ResponseCode::ServFail), transport));
+            let (by, answer) = match self.forwarder.ask(bytes, transport).await {
+                Some(answer) => (By::Forward, answer),
+                None => (By::Nobody, wire::write(&question, Reply::code(ResponseCode::ServFail), transport)),
+            };
+            return self.counted(&asked, by, answer);
         };
         let found = self.look_up(target, question.query.query_type()).await;
         let (code, more) = found.unwrap_or((ResponseCode::ServFail, Vec::new()));
         let answers = aliases.into_iter().chain(more).collect();
-        wire::write(&question, Reply { code, answers, ..Reply::default() }, transport)
+        let reply = Reply { code, answers, ..Reply::default() };
+        self.counted(&asked, By::Kubernetes, wire::write(&question, reply, transport))
     }
 
     async fn look_up(&self, name: Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
@@ -116,7 +133,9 @@ impl Resolver {
     pub async fn resolve(&self, bytes: &[u8], transport: Transport) -> Option<Vec<u8>> {
         match self.first(bytes, transport) {
             Step::Done(answer) => answer,
-            Step::Ask(question, aliases, target) => Some(self.ask(bytes, question, aliases, target, transport).await),
+            Step::Ask(asked, question, aliases, target) => {
+                Some(self.ask(bytes, asked, question, aliases, target).await)
+            }
         }
     }
 }
@@ -173,10 +192,10 @@ async fn serve_udp(socket: Arc<UdpSocket>, resolver: Arc<Resolver>) {
         let bytes = &buffer[..length];
         match resolver.first(bytes, Transport::Udp) {
             Step::Done(answer) => send(&socket, client, answer).await,
-            Step::Ask(question, aliases, target) => {
+            Step::Ask(asked, question, aliases, target) => {
                 let (socket, resolver, bytes) = (socket.clone(), resolver.clone(), bytes.to_vec());
                 tokio::spawn(async move {
-                    let answer = resolver.ask(&bytes, question, aliases, target, Transport::Udp).await;
+                    let answer = resolver.ask(&bytes, asked, question, aliases, target).await;
                     send(&socket, client, Some(answer)).await;
                 });
             }

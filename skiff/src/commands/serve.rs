@@ -120,8 +120,9 @@ async fn start_components(
     config.cluster_cidr = settings.cluster_cidr;
     config.service_cidr = settings.service_cidr;
     config.cluster_ip = settings.dns_address();
-    let client = mount.client(UserInfo::new("skiff:dns", &[]), "skiff-dns");
-    start("dns", Box::pin(proxy::dns::run(config, client, || (), shutdown.clone())));
+    let Numbers { registry, metrics } = Numbers::default();
+    let client = mount.counted(&metrics).client(UserInfo::new("skiff:dns", &[]), "skiff-dns");
+    start("dns", Box::pin(proxy::dns::run(config, client, registry, || (), shutdown.clone())));
     Ok(())
 }
 

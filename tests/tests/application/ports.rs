@@ -17,21 +17,32 @@ use skiff::settings::Shape;
 use tests::{application::cluster::Cluster, metrics::names};
 use tokio::{runtime::Handle, task::block_in_place};
 
-/// A component, where its health is, where its numbers are, and which ones.
-const COMPONENTS: [(&str, &str, &str, &str); 5] = [
-    ("apiserver", "https://127.0.0.1:6443", "https://127.0.0.1:6443", include_str!("../monitoring/apiserver.txt")),
+/// A component, where its health is, at whose /metrics its numbers are, and which ones.
+const COMPONENTS: [(&str, &str, &str, &str); 6] = [
+    (
+        "apiserver",
+        "https://127.0.0.1:6443/healthz",
+        "https://127.0.0.1:6443",
+        include_str!("../monitoring/apiserver.txt"),
+    ),
     (
         "controller-manager",
-        "https://127.0.0.1:10257",
+        "https://127.0.0.1:10257/healthz",
         "https://127.0.0.1:10257",
         include_str!("../monitoring/controller-manager.txt"),
     ),
-    ("scheduler", "https://127.0.0.1:10259", "https://127.0.0.1:10259", include_str!("../monitoring/scheduler.txt")),
-    ("kubelet", "http://127.0.0.1:10248", "https://127.0.0.1:10250", include_str!("../monitoring/kubelet.txt")),
-    ("proxy", "http://127.0.0.1:10256", "http://127.0.0.1:10249", include_str!("../monitoring/proxy.txt")),
+    (
+        "scheduler",
+        "https://127.0.0.1:10259/healthz",
+        "https://127.0.0.1:10259",
+        include_str!("../monitoring/scheduler.txt"),
+    ),
+    ("kubelet", "http://127.0.0.1:10248/healthz", "https://127.0.0.1:10250", include_str!("../monitoring/kubelet.txt")),
+    ("proxy", "http://127.0.0.1:10256/healthz", "http://127.0.0.1:10249", include_str!("../monitoring/proxy.txt")),
+    ("dns", "http://127.0.0.1:9153/health", "http://127.0.0.1:9153", include_str!("../monitoring/dns.txt")),
 ];
 
-/// Reads /healthz and /metrics of each component as the cluster's first user.
+/// Reads the health and /metrics of each component as the cluster's first user.
 ///
 /// # Errors
 /// The first that is not as it should be.
@@ -42,8 +53,12 @@ pub fn check(cluster: &Cluster) -> anyhow::Result<()> {
         config.accept_invalid_certs = true; // some make their own
         for (component, health, numbers, expected) in COMPONENTS {
             let ended = async {
-                let health = read(&config, health, "/healthz").await?;
-                ensure!(health == "ok" || health.contains("\"nodeEligible\":true"), "its health is {health}");
+                let (server, path) = health.rsplit_once('/').context("a path")?;
+                let health = read(&config, server, &format!("/{path}")).await?;
+                ensure!(
+                    health.eq_ignore_ascii_case("ok") || health.contains("\"nodeEligible\":true"),
+                    "its health is {health}"
+                );
                 let shown = names(&read(&config, numbers, "/metrics").await?);
                 // In one process nobody is elected.
                 let is_shown = |name: &&str| cluster.shape == Shape::Separate || !name.starts_with("leader_election_");
@@ -53,7 +68,7 @@ pub fn check(cluster: &Cluster) -> anyhow::Result<()> {
             };
             ended.await.with_context(|| component)?;
         }
-        all_are_healthy(&read(&config, COMPONENTS[0].1, "/api/v1/componentstatuses").await?)
+        all_are_healthy(&read(&config, COMPONENTS[0].2, "/api/v1/componentstatuses").await?)
     };
     block_in_place(|| Handle::current().block_on(all))
 }

@@ -2,12 +2,18 @@ use std::net::Ipv4Addr;
 
 use hickory_proto::rr::RData;
 use hickory_proto::rr::rdata::{A, CNAME};
+use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::dns::zone::{Entry, Host, Target};
 
 /// A server on loopback with one headless Service of many pods and one name elsewhere. Others are asked at `port`.
 async fn server(folder: &std::path::Path, port: u16) -> SocketAddr {
+    counted_server(folder, port, Metrics::default()).await
+}
+
+/// The same, whose questions `metrics` counts.
+async fn counted_server(folder: &std::path::Path, port: u16, metrics: Metrics) -> SocketAddr {
     let mut zone = Zone::new("cluster.local", Ipv4Addr::new(10, 96, 0, 10), Vec::new());
     let hosts = (0..100).map(|number| Host {
         name: format!("p{number}"),
@@ -23,7 +29,8 @@ async fn server(folder: &std::path::Path, port: u16) -> SocketAddr {
     let resolv_conf = folder.join("resolv.conf");
     std::fs::write(&resolv_conf, "nameserver 127.0.0.1\n").unwrap();
     let forwarder = Forwarder::new(resolv_conf, Vec::new()).on_port(port).even_on_loopback();
-    let resolver = Resolver { zone: Arc::new(RwLock::new(zone)), forwarder, clients: Vec::new() };
+    let (zone, name) = (Arc::new(RwLock::new(zone)), "dns://test".into());
+    let resolver = Resolver { zone, forwarder, clients: Vec::new(), name, metrics };
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.address.into();
     tokio::spawn(listener.serve(Arc::new(resolver)));
@@ -100,13 +107,21 @@ async fn a_name_that_does_not_exist_comes_with_the_zones_authority() {
 #[tokio::test]
 async fn what_others_know_is_asked_of_them() {
     let folder = tempfile::tempdir().unwrap();
-    let server = server(folder.path(), elsewhere().await).await;
+    let mut registry = Registry::default();
+    let metrics = Metrics::shown_in(&mut registry);
+    let server = counted_server(folder.path(), elsewhere().await, metrics).await;
     let forwarded = over_udp(server, "www.example.net.", RecordType::A).await;
     assert_eq!((forwarded.metadata.id, forwarded.answers.len()), (4711, 2));
     // A Service that stands for a name elsewhere: all of the way there is in the answer.
     let followed = over_udp(server, "old.shop.svc.cluster.local.", RecordType::A).await;
     let names: Vec<String> = followed.answers.iter().map(|record| record.name.to_ascii()).collect();
     assert_eq!(names, ["old.shop.svc.cluster.local.", "www.example.org.", "real.example.org."]);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for plugin in ["forward", "kubernetes"] {
+        let labels = format!("server=\"dns://test\",zone=\".\",rcode=\"NOERROR\",plugin=\"{plugin}\"");
+        assert!(text.contains(&format!("coredns_dns_responses_total{{{labels}}} 1\n")), "{plugin}: {text}");
+    }
 }
 
 #[tokio::test]
@@ -125,7 +140,8 @@ fn strangers_are_not_answered() {
     let zone = Zone::new("cluster.local", Ipv4Addr::LOCALHOST, Vec::new());
     let forwarder = Forwarder::new("/nonexistent".into(), Vec::new());
     let clients = vec!["10.244.0.0/16".parse().unwrap()];
-    let resolver = Resolver { zone: Arc::new(RwLock::new(zone)), forwarder, clients };
+    let (name, metrics) = ("dns://test".into(), Metrics::default());
+    let resolver = Resolver { zone: Arc::new(RwLock::new(zone)), forwarder, clients, name, metrics };
     assert!(resolver.may_ask("10.244.3.4".parse().unwrap()) && resolver.may_ask("127.0.0.1".parse().unwrap()));
     assert!(!resolver.may_ask("192.168.0.9".parse().unwrap()) && !resolver.may_ask("2001:db8::1".parse().unwrap()));
 }
