@@ -262,10 +262,11 @@ async fn controllers_count_what_they_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scheduler_counts_attempts_and_what_waits() {
     let cluster = Cluster::start().await;
-    let address = cluster.scheduler().await;
     let room = json!({"cpu": "1", "memory": "1Gi", "pods": "10"});
     let node = json!({"metadata": {"name": "n"}, "status": {"capacity": room, "allocatable": room}});
     cluster.make("/api/v1/nodes", node).await;
+    // It knows the node before it looks at a pod.
+    let address = cluster.scheduler().await;
     cluster.make("/api/v1/namespaces/default/serviceaccounts", json!({"metadata": {"name": "default"}})).await;
     for (name, cpu) in [("small", "100m"), ("large", "10")] {
         let container = json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}});
