@@ -55,6 +55,13 @@ pub fn add(total: &mut Resources, more: &Resources) {
     }
 }
 
+/// Takes `less` from `total`.
+pub fn subtract(total: &mut Resources, less: &Resources) {
+    for (name, amount) in less {
+        *total.entry(name.clone()).or_default() -= *amount;
+    }
+}
+
 /// Raises `total` to at least `least`.
 pub fn raise(total: &mut Resources, least: &Resources) {
     for (name, amount) in least {

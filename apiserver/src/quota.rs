@@ -2,8 +2,9 @@
 //!
 //! A quota's `status.used` is what is compared and written: of two writes that both fit only alone, on however many API
 //! servers, one finds the quota changed and is judged again. As one transaction writes at most one object of a resource,
-//! of several quotas all but the last are charged in transactions of their own just before; the write then demands that
-//! they are still as they were charged, and when it fails they get back what they had.
+//! of several quotas all but the last are charged in transactions of their own just before. The write then demands that
+//! nobody has counted them anew since, and when it fails they get back what it was charged; what others were charged
+//! meanwhile stays. A count writes a key of its own in its transaction: that is how it is told from a charge.
 //!
 //! Upstream: apiserver/pkg/admission/plugin/resourcequota/{admission,controller}.go
 //! Left out: resources that are limited unless a quota allows them (an admission configuration).
@@ -13,15 +14,20 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use api::{object::Object as _, quota::Counted, status::Status};
+use api::{
+    object::Object as _,
+    quota::Counted,
+    resources::{self, Resources},
+    status::Status,
+};
 use serde_json::Value;
-use store::{Compare, Revision, StoreError, Txn};
+use store::{Compare, Key, Op, Range, Revision, StoreError, Txn};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::{
     admission::Operation,
     memory::{store_key, table::Table},
-    object::Object,
+    object::{Object, ObjectKey},
     operations::{
         call::Call,
         write::{WriteError, beside, store_failure},
@@ -66,10 +72,12 @@ pub struct Charge {
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
-/// A quota that was charged before the write, and what it was.
+/// A quota that was charged before the write.
 struct Ahead {
-    before: Arc<Object>,
-    charged_at: Revision,
+    quota: ObjectKey,
+    cost: Resources,
+    /// Holds until the quota is counted anew.
+    uncounted: Compare,
 }
 
 /// Charges the quotas that the write falls under. Nothing is written for a dry run, and nothing is looked at in a
@@ -134,12 +142,16 @@ async fn pay(
     let mut charge = Charge::default();
     let last = if all_ahead { None } else { charged.pop() };
     for each in charged {
-        let txn = txn_of(call, table, &each.before, each.before.revision, &each.after);
-        match call.server.store.transact(txn).await {
-            Ok(charged_at) => {
-                let key = store_key(&table.row, &each.before.key);
-                charge.txn.compares.push(Compare::Modified(key, charged_at));
-                charge.ahead.push(Ahead { before: each.before, charged_at });
+        let mut txn = txn_of(call, table, &each.before, each.before.revision, &each.after);
+        let charged = async {
+            let uncounted = uncounted(call, &each.before.key).await?;
+            txn.compares.push(uncounted.clone());
+            call.server.store.transact(txn).await.map(|_| uncounted)
+        };
+        match charged.await {
+            Ok(uncounted) => {
+                charge.txn.compares.push(uncounted.clone());
+                charge.ahead.push(Ahead { quota: each.before.key.clone(), cost: each.cost, uncounted });
             }
             Err(StoreError::Conflict { actual, .. }) => {
                 charge.give_back(call).await;
@@ -165,6 +177,29 @@ fn txn_of(call: &Call<'_>, table: &Arc<Table>, quota: &Object, expected: Revisio
     Txn { compares, ops: beside(call, &table.row, &quota.key, value).to_vec() }
 }
 
+/// The key that is written whenever a quota is counted.
+fn count_key(quota: &ObjectKey) -> Key {
+    format!("/quota-counted/{}/{}", quota.namespace, quota.name).into()
+}
+
+/// What a transaction demands so that no count of the quota comes between now and it.
+async fn uncounted(call: &Call<'_>, quota: &ObjectKey) -> Result<Compare, StoreError> {
+    let key = count_key(quota);
+    let found = call.server.store.range(Range::key(key.clone()), None, None).await?;
+    let counted = found.items.first().map(|item| item.modified);
+    Ok(counted.map_or_else(|| Compare::Absent(key.clone()), |at| Compare::Modified(key.clone(), at)))
+}
+
+/// What goes along with a write of a quota: a mark that it was counted, when its status is written.
+pub fn mark(quota: &ObjectKey, subresource: Option<Subresource>, is_delete: bool) -> Option<Op> {
+    let key = count_key(quota);
+    match subresource {
+        _ if is_delete => Some(Op::Delete { key }),
+        Some(Subresource::Status) => Some(Op::Put { key, value: "".into(), ttl: None }),
+        _ => None,
+    }
+}
+
 impl Charge {
     /// The write's own transaction with the charge in it.
     pub fn onto(&mut self, mut txn: Txn) -> Txn {
@@ -184,12 +219,31 @@ impl Charge {
 
     async fn give_back(&self, call: &Call<'_>) {
         let Some(table) = quotas_of(call) else { return };
-        for Ahead { before, charged_at } in &self.ahead {
-            let txn = txn_of(call, table, before, *charged_at, &before.value());
-            // Whoever changed the quota since counted it anew.
-            if let Err(error) = call.server.store.transact(txn).await {
-                tracing::debug!(%error, quota = %before.key.name, "a charge was not given back; the controller counts");
+        for ahead in &self.ahead {
+            if let Err(error) = ahead.give_back(call, table).await {
+                tracing::debug!(%error, quota = %ahead.quota.name, "a charge was not given back; the controller counts");
             }
         }
+    }
+}
+
+impl Ahead {
+    /// Takes the cost from what the quota has used by now, unless that was counted since.
+    async fn give_back(&self, call: &Call<'_>, table: &Arc<Table>) -> Result<(), StoreError> {
+        for _ in 0..ATTEMPTS {
+            let Some(quota) = table.get(&self.quota) else { return Ok(()) };
+            let mut value = quota.value();
+            let mut used = resources::read(&value["status"]["used"]);
+            resources::subtract(&mut used, &self.cost);
+            value["status"]["used"] = resources::write(&used);
+            let mut txn = txn_of(call, table, &quota, quota.revision, &value);
+            txn.compares.push(self.uncounted.clone());
+            match call.server.store.transact(txn).await {
+                Err(StoreError::Conflict { key, .. }) if key == count_key(&self.quota) => return Ok(()),
+                Err(StoreError::Conflict { actual, .. }) if call.server.at_least(actual).await.is_ok() => {}
+                answer => return answer.map(|_| ()),
+            }
+        }
+        Err(StoreError::Unavailable("others change the quota too often".into()))
     }
 }

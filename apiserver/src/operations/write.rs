@@ -16,6 +16,7 @@ use crate::{
     capacity, leadership,
     memory::{OBJECTS, store_key},
     object::{Draft, Object, ObjectKey},
+    quota,
     row::Row,
 };
 
@@ -75,6 +76,9 @@ pub async fn write(call: &Call<'_>, key: &ObjectKey, change: Change, more: Txn) 
     compares.extend(leadership::demand(call.server, call.headers).map_err(WriteError::Failed)?);
     if row.plural == "leases" {
         ops.extend(leadership::end(row, call.table.get(key).as_deref(), stored.as_deref()));
+    }
+    if row.group.is_empty() && row.plural == "resourcequotas" {
+        ops.extend(quota::mark(key, call.subresource, is_delete));
     }
     let op = match &stored {
         Some(value) => Op::Put { key: store_key.clone(), value: value.clone(), ttl },

@@ -30,6 +30,8 @@ pub struct Write<'a> {
 pub struct Charged {
     pub before: Arc<Object>,
     pub after: Value,
+    /// How much more is used then.
+    pub cost: Resources,
 }
 
 /// The quotas that the write is charged to, in the order given; none when it costs nothing.
@@ -83,7 +85,7 @@ pub fn check(write: &Write<'_>, quotas: &[Arc<Object>]) -> Result<Vec<Charged>, 
         }
         if !cost.is_empty() {
             value["status"]["used"] = resources::write(&used);
-            charged.push(Charged { before: quota.clone(), after: value });
+            charged.push(Charged { before: quota.clone(), after: value, cost });
         }
     }
     Ok(charged)
