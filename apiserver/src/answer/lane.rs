@@ -139,6 +139,9 @@ impl Place {
         if self.sent < FREE_BYTES {
             return;
         }
+        // The kernel would let this thread keep its core for milliseconds; each step of a write that waits for one goes
+        // first. When none does, this costs a system call.
+        std::thread::yield_now();
         // The worker that sends a list may be the only one that looks at the sockets, and does so when it is yielded to.
         tokio::task::yield_now().await;
         loop {
