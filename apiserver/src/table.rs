@@ -2,6 +2,7 @@
 //!
 //! Upstream: pkg/printers/tablegenerator.go, pkg/printers/internalversion/printers.go (printPod),
 //!   apiserver/pkg/endpoints/handlers/response.go (asTable)
+//! Left out: nothing.
 
 use serde_json::{Value, json};
 

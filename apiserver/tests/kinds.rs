@@ -410,6 +410,38 @@ async fn a_pod_that_could_have_stayed_says_at_its_end_that_it_had_no_time() {
 }
 
 #[tokio::test]
+async fn a_pod_that_has_ended_says_so_in_tables_and_in_their_watches() {
+    let service = open().await;
+    let pods = "/api/v1/namespaces/default/pods";
+    let account = json!({"metadata": {"name": "default"}});
+    send(&service, "POST", "/api/v1/namespaces/default/serviceaccounts", Some(&account)).await;
+    for (name, phase) in [("done", "Succeeded"), ("runs", "Running")] {
+        let sent = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let (_, _, mut made) = send(&service, "POST", pods, Some(&sent)).await;
+        made["status"]["phase"] = phase.into();
+        let (code, _, changed) = send(&service, "PUT", &format!("{pods}/{name}/status"), Some(&made)).await;
+        assert_eq!(code, 200, "{changed}");
+    }
+    let ask = async |query: &str| {
+        let accept = "application/json;as=Table;g=meta.k8s.io;v=v1";
+        let request = Request::builder().uri(format!("{pods}{query}")).header("accept", accept);
+        let answer = service.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    };
+    let message = "The pod has completed successfully.";
+    let ended = json!([{"type": "Completed", "status": "True", "reason": "Succeeded", "message": message}]);
+    let check = |rows: &[&Value]| {
+        let said: Vec<_> = rows.iter().map(|row| (&row["cells"][0], row.get("conditions"))).collect();
+        assert_eq!(said, [(&json!("done"), Some(&ended)), (&json!("runs"), None)]);
+    };
+    let list: Value = serde_json::from_str(&ask("").await).unwrap();
+    check(&list["rows"].as_array().unwrap().iter().collect::<Vec<_>>());
+    let events = ask("?watch=true&resourceVersion=0&timeoutSeconds=1").await;
+    let events: Vec<Value> = events.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    check(&events.iter().map(|event| &event["object"]["rows"][0]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn the_metadata_of_one_object_is_no_form_of_a_list() {
     let service = open().await;
     let ask = |path: &'static str, kind: &str| {

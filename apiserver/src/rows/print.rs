@@ -1,7 +1,7 @@
 //! What `kubectl get` shows: the columns of each kind, and how an object becomes cells.
 //!
 //! Upstream: pkg/printers/internalversion/printers.go, apiserver/pkg/registry/rest/table.go
-//! Left out: the columns' descriptions, and the "Completed" condition of finished pods' rows.
+//! Left out: the columns' descriptions. That a row's pod has ended is said in `table.rs`.
 
 pub mod access;
 pub mod ages;

@@ -1,7 +1,7 @@
 //! The table of pods: readiness, and the one word that says most about a pod's state.
 //!
 //! Upstream: pkg/printers/internalversion/printers.go (printPod)
-//! Left out: the "Completed" condition of finished pods' rows.
+//! Left out: nothing. That a row's pod has ended is said in `table.rs`.
 
 use serde_json::{Value, json};
 

@@ -8,8 +8,10 @@ use expect_test::expect_file;
 use serde_json::{Value, json};
 
 use crate::{
+    answer::IncludeObject,
     row::{Row, Verbs},
     rows::rows,
+    table::render,
 };
 
 /// 2026-01-02T00:00:00Z, when all tables are printed.
@@ -39,6 +41,19 @@ fn table(row: &Row, objects: &[Value], priority: i32) -> String {
     laid_out
 }
 
+/// What the rows of a Table say beside their cells, a line each.
+fn conditions(row: &Row, objects: &[Value]) -> String {
+    let table = render(row, "v1", IncludeObject::None, objects, json!({}), NOW);
+    let mut said = String::new();
+    for row in table["rows"].as_array().unwrap() {
+        for condition in row["conditions"].as_array().into_iter().flatten() {
+            let words = ["type", "status", "reason", "message"].map(|part| condition[part].as_str().unwrap());
+            writeln!(said, "{}: {}", row["cells"][0].as_str().unwrap(), words.join(" ")).unwrap();
+        }
+    }
+    said
+}
+
 fn file_of(row: &Row) -> String {
     format!("{}/src/rows/print/golden/{}.txt", env!("CARGO_MANIFEST_DIR"), row.qualified())
 }
@@ -59,6 +74,10 @@ fn every_kind_shows_what_stands_in_its_golden_file() {
         write!(shown, "\n# kubectl get\n{}", table(row, &objects, 0)).unwrap();
         if row.columns.iter().any(|column| column.priority > 0) {
             write!(shown, "\n# kubectl get -o wide\n{}", table(row, &objects, 1)).unwrap();
+        }
+        let conditions = conditions(row, &objects);
+        if !conditions.is_empty() {
+            write!(shown, "\n# conditions of rows\n{conditions}").unwrap();
         }
         expect_file![&path].assert_eq(&shown);
         files.insert(format!("{}.txt", row.qualified()));
