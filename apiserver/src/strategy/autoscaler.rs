@@ -13,6 +13,7 @@ use super::{
     filling::{Fields, fill, fill_condition_times, fill_text, lacks, object_in, object_or_empty, spec},
     keep_status,
 };
+use crate::row::Subresource;
 
 pub(crate) struct Autoscalers;
 
@@ -46,6 +47,14 @@ impl Strategy for Autoscalers {
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::autoscaler(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }
 

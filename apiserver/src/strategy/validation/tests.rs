@@ -2,6 +2,7 @@
 //!
 //! Each case is a valid object of its kind with one part merged over it, so that the mistake stands alone.
 
+mod autoscaling;
 mod core;
 mod extension;
 mod others;
