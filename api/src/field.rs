@@ -51,6 +51,19 @@ impl<'a> Field<'a> {
         Field { parent: Some(self), step: Step::Key(key), value: self.value.get(key).unwrap_or(&NULL) }
     }
 
+    /// A value of this map, reported under `key` in place of its own key: one that is too long is shortened.
+    pub fn alias_key<'b>(&'b self, key: &'b str, value: &'b Value) -> Field<'b> {
+        Field { parent: Some(self), step: Step::Key(key), value }
+    }
+
+    /// The same place with another value: a part of what stands there.
+    pub fn instead<'b>(&self, value: &'b Value) -> Field<'b>
+    where
+        'a: 'b,
+    {
+        Field { parent: self.parent, step: self.step, value }
+    }
+
     /// The element at `index` of this list.
     pub fn index<'b>(&'b self, index: usize) -> Field<'b> {
         Field { parent: Some(self), step: Step::Index(index), value: self.value.get(index).unwrap_or(&NULL) }
@@ -129,6 +142,11 @@ impl<'a> Field<'a> {
         self.error(ErrorType::Invalid, value.into(), detail)
     }
 
+    /// As [`Field::invalid`], without showing the value: it is large, and only a part of it is wrong.
+    pub fn invalid_unshown(&self, detail: impl Into<String>) -> FieldError {
+        self.error(ErrorType::InvalidUnshown, Value::Null, detail)
+    }
+
     /// The value here is not one of `supported`; they are reported in the order given.
     pub fn not_supported(&self, supported: &[&str]) -> FieldError {
         let quoted: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
@@ -193,6 +211,7 @@ impl fmt::Display for Field<'_> {
 pub enum ErrorType {
     Required,
     Invalid,
+    InvalidUnshown,
     NotSupported,
     Forbidden,
     Duplicate,
@@ -208,7 +227,7 @@ impl ErrorType {
     pub fn reason(self) -> &'static str {
         match self {
             ErrorType::Required => "FieldValueRequired",
-            ErrorType::Invalid => "FieldValueInvalid",
+            ErrorType::Invalid | ErrorType::InvalidUnshown => "FieldValueInvalid",
             ErrorType::NotSupported => "FieldValueNotSupported",
             ErrorType::Forbidden => "FieldValueForbidden",
             ErrorType::Duplicate => "FieldValueDuplicate",
@@ -223,7 +242,7 @@ impl ErrorType {
     fn words(self) -> &'static str {
         match self {
             ErrorType::Required => "Required value",
-            ErrorType::Invalid | ErrorType::TypeInvalid => "Invalid value",
+            ErrorType::Invalid | ErrorType::InvalidUnshown | ErrorType::TypeInvalid => "Invalid value",
             ErrorType::NotSupported => "Unsupported value",
             ErrorType::Forbidden => "Forbidden",
             ErrorType::Duplicate => "Duplicate value",
@@ -247,9 +266,9 @@ pub struct FieldError {
 impl FieldError {
     /// The error without its path: `Invalid value: "x": must be ...`, the message of a cause.
     pub fn body(&self) -> String {
-        use ErrorType::{Forbidden, Internal, Required, TooLong};
+        use ErrorType::{Forbidden, Internal, InvalidUnshown, Required, TooLong};
         let mut text = self.kind.words().to_owned();
-        if !matches!(self.kind, Required | Forbidden | TooLong | Internal) {
+        if !matches!(self.kind, Required | InvalidUnshown | Forbidden | TooLong | Internal) {
             text.push_str(": ");
             match &self.value {
                 Value::String(value) => text.push_str(&format!("{value:?}")),
@@ -290,6 +309,8 @@ mod tests {
             r#"spec.containers[0].ports[0].name: Invalid value: "X": must be lower case"#
         );
         assert_eq!(metadata.child("labels").key("a/b").path(), "metadata.labels[a/b]");
+        assert_eq!(containers.invalid_unshown("too many").to_string(), "spec.containers: Invalid value: too many");
+        assert_eq!(containers.invalid_unshown("").kind.reason(), "FieldValueInvalid");
         assert_eq!(container.child("image").required("").to_string(), "spec.containers[0].image: Required value");
         assert_eq!(
             container.child("name").not_supported(&["a", "b"]).body(),

@@ -8,6 +8,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod affinity;
+pub(crate) mod conditions;
 pub(crate) mod containers;
 pub(crate) mod dns;
 pub(crate) mod env;

@@ -1,7 +1,8 @@
 //! IP addresses and CIDRs.
 //!
 //! Upstream: apimachinery/pkg/util/validation/ip.go, pkg/apis/core/validation/validation.go (ValidateNonSpecialIP)
-//! Left out: IPv4 octets with leading zeros, which upstream tolerates in fields older than 1.22.
+//! Left out: IPv4 octets with leading zeros, which upstream tolerates in fields older than 1.22, but for addresses of
+//!   interfaces.
 
 use std::net::IpAddr;
 
@@ -27,6 +28,45 @@ pub(crate) fn cidr(field: &Field<'_>, errors: &mut Errors) {
 /// What is wrong with `text` as a CIDR, reported at `field`.
 pub(crate) fn cidr_mistake(field: &Field<'_>, text: &str) -> Option<FieldError> {
     text.parse::<ipnet::IpNet>().is_err().then(|| field.invalid_value(text, NOT_A_CIDR))
+}
+
+/// What is wrong with the string as an address of an interface: an address and the length of its network, written as
+/// they usually are.
+pub(crate) fn interface_address(field: &Field<'_>, errors: &mut Errors) {
+    match canonical_interface_address(field.str()) {
+        None => {
+            let detail = "must be a valid address in CIDR form, (e.g. 10.9.8.7/24 or 2001:db8::1/64)";
+            errors.push(field.invalid_value(field.str(), detail));
+        }
+        Some(canonical) if canonical != field.str() => {
+            errors.push(field.invalid_value(field.str(), format!("must be in canonical form ({canonical:?})")));
+        }
+        Some(_) => {}
+    }
+}
+
+/// How an address with the length of its network is usually written, if the text is one. Leading zeros are read.
+fn canonical_interface_address(text: &str) -> Option<String> {
+    let (address, length) = text.split_once('/')?;
+    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    let mut length: u32 = length.parse().ok().filter(|_| is_number)?;
+    let octet = |octet: &str| match octet.trim_start_matches('0') {
+        "" if !octet.is_empty() => "0".to_owned(),
+        rest => rest.to_owned(),
+    };
+    let address = if address.contains(':') {
+        parse_ip(address)?
+    } else {
+        parse_ip(&address.split('.').map(octet).collect::<Vec<_>>().join("."))?
+    };
+    if length > if address.is_ipv4() { 32 } else { 128 } {
+        return None;
+    }
+    let address = address.to_canonical();
+    if address.is_ipv4() && length > 32 {
+        length -= 96;
+    }
+    Some(format!("{address}/{length}"))
 }
 
 pub(crate) fn parse_ip(text: &str) -> Option<IpAddr> {

@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod core;
+mod devices;
 mod extension;
 mod others;
 mod pods;
