@@ -540,3 +540,30 @@ async fn each_further_controller_of_an_object_is_named_beside_the_first() {
         .collect();
     assert_eq!(told, ["A/a and A/b", "A/a and A/c"]);
 }
+
+#[tokio::test]
+async fn a_definition_with_a_mistake_deep_in_its_schema_is_refused_and_not_kept() {
+    let service = open().await;
+    let definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let definition = |size: Value| {
+        let spec = json!({"type": "object", "properties": {"sizes": {"type": "array", "items": size}}});
+        json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": "foos.a.example"},
+            "spec": {"group": "a.example", "scope": "Namespaced", "names": {"kind": "Foo", "plural": "foos"},
+                     "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema":
+                         {"type": "object", "properties": {"spec": spec}}}}]},
+        })
+    };
+    let (code, _, body) = send(&service, "POST", definitions, Some(&definition(json!({"type": "strong"})))).await;
+    let path = "spec.validation.openAPIV3Schema.properties[spec].properties[sizes].items.type";
+    let why = "Unsupported value: \"strong\": supported values: \"array\", \"boolean\", \"integer\", \"number\", \
+               \"object\", \"string\"";
+    assert_eq!((code, &body["reason"]), (422, &json!("Invalid")));
+    assert_eq!(body["details"]["causes"], json!([{"reason": "FieldValueNotSupported", "field": path, "message": why}]));
+    let message = format!("CustomResourceDefinition.apiextensions.k8s.io \"foos.a.example\" is invalid: {path}: {why}");
+    assert_eq!(body["message"], message);
+    assert!(names(&get(&service, definitions).await).is_empty());
+    let (code, _, body) = send(&service, "POST", definitions, Some(&definition(json!({"type": "string"})))).await;
+    assert_eq!(code, 201, "{body}");
+}

@@ -4,7 +4,14 @@
 //!   apiextensions-apiserver/pkg/apis/apiextensions/v1/defaults.go
 //! Left out: nothing of the object; serving the resource comes with its controller.
 
+mod approval;
+mod columns;
+mod conversion;
+mod pattern;
+mod schema;
+mod subresources;
 pub(crate) mod validation;
+mod versions;
 
 use api::field::{Field, FieldError};
 use serde_json::{Value, json};
@@ -70,6 +77,12 @@ impl Strategy for Definitions {
 
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         validation::definition_update(object, current)
+    }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _: &Value) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        validation::status(object, &mut errors);
+        errors
     }
 }
 

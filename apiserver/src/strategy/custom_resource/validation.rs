@@ -1,20 +1,26 @@
 //! What a CustomResourceDefinition may be, and what of it may change.
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
-//! Left out: what a schema may say below its root, defaults in schemas, printer columns and selectable fields.
-
-use std::collections::BTreeSet;
+//! Left out: defaults in schemas; compiling and costing the expressions of x-kubernetes-validations.
+//!
+//! Paths are those of upstream's internal type: what all versions have alike stands in the spec there.
 
 use api::{field::Field, names};
 use serde_json::Value;
 
-use crate::strategy::{
-    validation::{Errors, immutable, looks_like, one_of, required, required_one_of},
-    webhooks::validation::{webhook_service, webhook_url},
+use super::{
+    approval,
+    conversion::{self, CaBundle},
+    versions,
 };
+use crate::strategy::validation::{Errors, immutable, looks_like, required, required_one_of};
 
-/// The mistakes of a CustomResourceDefinition.
+/// The mistakes of a new CustomResourceDefinition.
 pub(super) fn definition(definition: &Field<'_>) -> Errors {
+    definition_after(definition, None)
+}
+
+fn definition_after(definition: &Field<'_>, current: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let (metadata, spec) = (definition.child("metadata"), definition.child("spec"));
     let (group, names) = (spec.child("group"), spec.child("names"));
@@ -33,12 +39,18 @@ pub(super) fn definition(definition: &Field<'_>) -> Errors {
         }
     }
     required_one_of(&spec.child("scope"), &["Cluster", "Namespaced"], &mut errors);
-    versions(&spec.child("versions"), &mut errors);
+    versions::one_by_one(&spec, &mut errors);
     for field in ["plural", "singular", "kind", "listKind"] {
         required(&names.child(field), &mut errors);
     }
     accepted_names(&names, &mut errors);
-    conversion(&spec.child("conversion"), &mut errors);
+    versions::all_alike(&spec, &mut errors);
+    // Until the kind is served, a bundle may be wrong: some controller is about to write the right one.
+    let ca_bundle = current.map_or(CaBundle::MayBeWrong, CaBundle::after);
+    conversion::conversion(&spec, ca_bundle, &mut errors);
+    status(definition, &mut errors);
+    stored_versions(definition, &mut errors);
+    approval::approval(definition, current, &mut errors);
     let preserves = spec.child("preserveUnknownFields");
     if preserves.bool() {
         errors.push(preserves.invalid(
@@ -48,52 +60,12 @@ pub(super) fn definition(definition: &Field<'_>) -> Errors {
     errors
 }
 
-fn versions(versions: &Field<'_>, errors: &mut Errors) {
-    let mut seen = BTreeSet::new();
-    let mut unique = true;
-    for version in versions.items() {
-        let name = version.child("name");
-        unique &= seen.insert(name.str().to_owned());
-        let mistakes = names::is_dns1035_label(name.str());
-        if !mistakes.is_empty() {
-            errors.push(name.invalid_value(name.str(), mistakes.join(",")));
-        }
-        let schema = version.child("schema");
-        let root = schema.child("openAPIV3Schema");
-        if root.is_absent() {
-            errors.push(root.required("schemas are required"));
-        } else {
-            schema_root(&root, errors);
-        }
-    }
-    let storage = versions.items().filter(|version| version.child("storage").bool()).count();
-    if !unique {
-        errors.push(versions.invalid("must contain unique version names"));
-    }
-    if storage != 1 {
-        errors.push(versions.invalid("must have exactly one version marked as storage version"));
-    }
-}
-
-fn schema_root(root: &Field<'_>, errors: &mut Errors) {
-    let kind = root.child("type");
-    if kind.is_empty() {
-        errors.push(kind.required("must not be empty at the root"));
-    } else if kind.str() != "object" {
-        errors.push(kind.invalid("must be object at the root"));
-    }
-}
-
 fn accepted_names(names: &Field<'_>, errors: &mut Errors) {
     for field in ["plural", "singular"] {
         let name = names.child(field);
-        if !name.is_empty() {
-            looks_like(&name, names::is_dns1035_label, errors);
-        }
-    }
-    for list in ["shortNames", "categories"] {
-        for name in names.child(list).items() {
-            looks_like(&name, names::is_dns1035_label, errors);
+        let mistakes = names::is_dns1035_label(name.str());
+        if !name.is_empty() && !mistakes.is_empty() {
+            errors.push(name.invalid(mistakes.join(",")));
         }
     }
     for field in ["kind", "listKind"] {
@@ -104,61 +76,66 @@ fn accepted_names(names: &Field<'_>, errors: &mut Errors) {
             errors.push(name.invalid(detail));
         }
     }
+    for name in names.child("shortNames").items() {
+        looks_like(&name, names::is_dns1035_label, errors);
+    }
     let (kind, list) = (names.child("kind"), names.child("listKind"));
     if !kind.is_empty() && kind.str() == list.str() {
         errors.push(list.invalid("kind and listKind may not be the same"));
     }
+    for name in names.child("categories").items() {
+        looks_like(&name, names::is_dns1035_label, errors);
+    }
 }
 
-fn conversion(conversion: &Field<'_>, errors: &mut Errors) {
-    if conversion.is_absent() {
+/// The mistakes of a status: the names that were accepted are names.
+pub(super) fn status(definition: &Field<'_>, errors: &mut Errors) {
+    let status = definition.child("status");
+    accepted_names(&status.child("acceptedNames"), errors);
+}
+
+/// The version in which objects are stored is remembered, and no such version is given up.
+fn stored_versions(definition: &Field<'_>, errors: &mut Errors) {
+    let (spec, status) = (definition.child("spec"), definition.child("status"));
+    let (versions, stored) = (spec.child("versions"), status.child("storedVersions"));
+    if stored.is_empty() {
+        errors.push(stored.invalid_value(Value::Null, "must have at least one stored version"));
         return;
     }
-    let (strategy, webhook) = (conversion.child("strategy"), conversion.child("webhook"));
-    one_of(&strategy, &["None", "Webhook"], errors);
-    if strategy.str() != "Webhook" {
-        if !webhook.is_absent() {
-            errors.push(webhook.forbidden("should not be set when strategy is not set to Webhook"));
+    for version in versions.items().filter(|each| each.child("storage").bool()) {
+        let name = version.child("name").str();
+        if !stored.items().any(|each| each.str() == name) {
+            errors.push(stored.invalid(format!("must have the storage version {name}")));
         }
-        return;
     }
-    let config = webhook.child("clientConfig");
-    let (url, service) = (config.child("url"), config.child("service"));
-    if url.is_absent() == service.is_absent() {
-        errors.push(config.required("exactly one of url or service is required"));
-    } else if service.is_absent() {
-        webhook_url(&url, errors);
-    } else {
-        webhook_service(&service, errors);
-    }
-    let versions = webhook.child("conversionReviewVersions");
-    if versions.is_empty() {
-        errors.push(versions.required(""));
-    } else if !versions.items().any(|version| matches!(version.str(), "v1" | "v1beta1")) {
-        errors.push(versions.invalid("must include at least one of v1, v1beta1"));
+    for version in stored.items() {
+        let name = version.str();
+        if !versions.items().any(|each| each.child("name").str() == name) {
+            errors.push(version.invalid(format!(
+                "missing from spec.versions; {name} was previously a storage version, and must remain in \
+                 spec.versions until a storage migration ensures no data remains persisted in {name} and removes \
+                 {name} from status.storedVersions"
+            )));
+        }
     }
 }
 
 /// The mistakes in a change of a CustomResourceDefinition: what its objects are named by stays.
 pub(super) fn definition_update(definition: &Field<'_>, current: &Value) -> Errors {
-    let mut errors = self::definition(definition);
+    let mut errors = definition_after(definition, Some(current));
     let spec = definition.child("spec");
     let names = spec.child("names");
-    let established = current["status"]["conditions"].as_array().into_iter().flatten();
-    let established = established.filter(|each| each["type"] == "Established").any(|each| each["status"] == "True");
-    if established {
+    if is_established(current) {
         immutable(&spec.child("scope"), &current["spec"]["scope"], &mut errors);
         immutable(&names.child("kind"), &current["spec"]["names"]["kind"], &mut errors);
     }
     immutable(&spec.child("group"), &current["spec"]["group"], &mut errors);
     immutable(&names.child("plural"), &current["spec"]["names"]["plural"], &mut errors);
-    let versions = spec.child("versions");
-    let stored = definition.value["status"]["storedVersions"].as_array().into_iter().flatten();
-    for version in stored.filter_map(Value::as_str) {
-        if !versions.items().any(|each| each.child("name").str() == version) {
-            let detail = format!("must have version {version} because it is listed in status.storedVersions");
-            errors.push(versions.invalid(detail));
-        }
-    }
     errors
+}
+
+/// Whether the kind is served.
+pub(super) fn is_established(definition: &Value) -> bool {
+    let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
+    conditions.filter(|each| each["type"] == "Established").any(|each| each["status"] == "True")
 }

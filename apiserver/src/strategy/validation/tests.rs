@@ -4,6 +4,7 @@
 
 mod autoscaling;
 mod core;
+mod custom_resources;
 mod devices;
 mod extension;
 mod others;

@@ -158,6 +158,7 @@ fn a_definition_names_its_resource_and_has_one_storage_version() {
             "spec.versions[0].schema.openAPIV3Schema: Required value: schemas are required",
             "spec.versions: Invalid value: [{\"name\":\"v1\",\"served\":true,\"storage\":false}]: must have exactly one \
              version marked as storage version",
+            "status.storedVersions: Invalid value: null: must have at least one stored version",
         ],
     );
     check_update(
