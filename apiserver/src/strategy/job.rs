@@ -71,8 +71,8 @@ impl Strategy for Jobs {
         validation::update(object, current)
     }
 
-    fn validate_subresource(&self, _subresource: Subresource, object: &Field<'_>, _current: &Value) -> Vec<FieldError> {
-        validation::status(object)
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::status::update(object, current)
     }
 }
 

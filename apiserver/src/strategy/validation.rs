@@ -186,5 +186,25 @@ pub(crate) fn looks_like_header(field: &Field<'_>, name: &str, errors: &mut Erro
     }
 }
 
+/// A path after a domain: `example.com/name`.
+pub(crate) fn domain_prefixed_path(field: &Field<'_>, errors: &mut Errors) {
+    let text = field.str();
+    if text.is_empty() {
+        errors.push(field.required(""));
+        return;
+    }
+    let Some((domain, path)) = text.split_once('/').filter(|(domain, path)| !domain.is_empty() && !path.is_empty())
+    else {
+        errors.push(field.invalid("must be a domain-prefixed path (such as \"acme.io/foo\")"));
+        return;
+    };
+    let mistakes = api::names::is_dns1123_subdomain(domain);
+    errors.extend(mistakes.into_iter().map(|wrong| field.invalid_value(domain, wrong)));
+    if !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~%!$&'()*+,;=:".contains(&byte)) {
+        let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+        errors.push(field.invalid_value(path, detail));
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -46,6 +46,7 @@ pub(super) fn cron_job(cron_job: &Field<'_>) -> Errors {
     not_negative(&spec.child("failedJobsHistoryLimit"), &mut errors);
     let template = spec.child("jobTemplate");
     let job = template.child("spec");
+    job_spec(&job, &mut errors);
     let selector = job.child("selector");
     if !selector.is_absent() {
         errors.push(selector.invalid("`selector` will be auto-generated"));
@@ -54,7 +55,6 @@ pub(super) fn cron_job(cron_job: &Field<'_>) -> Errors {
     if manual.bool() {
         errors.push(manual.not_supported(&["nil", "false"]));
     }
-    job_spec(&job, &mut errors);
     errors
 }
 

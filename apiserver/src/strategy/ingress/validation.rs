@@ -6,7 +6,9 @@
 use api::{field::Field, names};
 use serde_json::Value;
 
-use crate::strategy::validation::{Errors, addresses, immutable, looks_like, optional_like, port_number, required};
+use crate::strategy::validation::{
+    Errors, addresses, domain_prefixed_path, immutable, looks_like, optional_like, port_number, required,
+};
 
 /// What a path may not hold.
 const NOT_IN_PATHS: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
@@ -156,19 +158,10 @@ pub(super) fn class(class: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
     let spec = class.child("spec");
     let controller = spec.child("controller");
-    if controller.is_empty() {
-        errors.push(controller.required(""));
-    } else if controller.str().len() > MAX_CONTROLLER {
+    if controller.str().len() > MAX_CONTROLLER {
         errors.push(controller.too_long(MAX_CONTROLLER));
-    } else {
-        let mistakes = if controller.str().contains('/') {
-            let domain = controller.str().split('/').next().unwrap_or_default();
-            names::is_dns1123_subdomain(domain)
-        } else {
-            vec!["must be a domain-prefixed path (such as \"acme.io/foo\")".to_owned()]
-        };
-        errors.extend(mistakes.into_iter().map(|wrong| controller.invalid(wrong)));
     }
+    domain_prefixed_path(&controller, &mut errors);
     parameters(&spec.child("parameters"), &mut errors);
     errors
 }

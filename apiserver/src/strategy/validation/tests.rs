@@ -3,6 +3,7 @@
 //! Each case is a valid object of its kind with one part merged over it, so that the mistake stands alone.
 
 mod autoscaling;
+mod batch;
 mod core;
 mod custom_resources;
 mod devices;
@@ -45,6 +46,11 @@ fn valid(kind: &str) -> Value {
             job["spec"]["restartPolicy"] = "Never".into();
             json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": {"template": job}}}})
         }
+        "Job" => {
+            let mut pods = template.clone();
+            pods["spec"]["restartPolicy"] = "Never".into();
+            json!({"spec": {"template": pods}})
+        }
         "Ingress" => json!({"spec": {"defaultBackend": {"service": {"name": "s", "port": {"number": 80}}}}}),
         "NetworkPolicy" => json!({"spec": {"podSelector": {}}}),
         "HorizontalPodAutoscaler" => {
@@ -70,6 +76,9 @@ fn valid(kind: &str) -> Value {
     };
     let name = object["metadata"]["name"].as_str().unwrap_or("x").to_owned();
     object["metadata"] = json!({"name": name, "namespace": "ns"});
+    if kind == "Job" {
+        object["metadata"]["uid"] = "u".into();
+    }
     object
 }
 
@@ -120,6 +129,7 @@ fn the_smallest_object_of_every_kind_is_valid_and_stays_so_when_nothing_changes(
             "PersistentVolumeClaim",
             "PersistentVolume",
             "CronJob",
+            "Job",
             "Ingress",
             "NetworkPolicy",
             "HorizontalPodAutoscaler",

@@ -45,7 +45,20 @@ fn classes() {
         json!({"value": 6}),
         &["value: Forbidden: may not be changed in an update."],
     );
+    let controller = |name: &str| json!({"spec": {"controller": name}});
     check("IngressClass", json!({"spec": {"controller": null}}), &["spec.controller: Required value"]);
+    for wrong in ["a", "/a", "a.example/"] {
+        let cause = format!(
+            "spec.controller: Invalid value: \"{wrong}\": must be a domain-prefixed path (such as \"acme.io/foo\")"
+        );
+        check("IngressClass", controller(wrong), &[&cause]);
+    }
+    check(
+        "IngressClass",
+        controller("a.example/b c"),
+        &["spec.controller: Invalid value: \"b c\": Invalid path (regex used for validation is \
+           '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')"],
+    );
 }
 
 #[test]
