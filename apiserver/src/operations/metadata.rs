@@ -234,11 +234,16 @@ pub fn validate(row: &Row, object: &Field<'_>) -> Vec<FieldError> {
         let namespace = metadata.child("namespace");
         errors.extend(names::is_dns1123_label(namespace.str()).into_iter().map(|wrong| namespace.invalid(wrong)));
     }
-    validate_labels(&metadata.child("labels"), &mut errors);
-    validate_annotations(&metadata.child("annotations"), &mut errors);
-    validate_owners(&metadata.child("ownerReferences"), &mut errors);
-    validate_finalizers(&metadata.child("finalizers"), &mut errors);
+    validate_beside_names(&metadata, &mut errors);
     errors
+}
+
+/// The mistakes in metadata, but in its names.
+pub fn validate_beside_names(metadata: &Field<'_>, errors: &mut Vec<FieldError>) {
+    validate_labels(&metadata.child("labels"), errors);
+    validate_annotations(&metadata.child("annotations"), errors);
+    validate_owners(&metadata.child("ownerReferences"), errors);
+    validate_finalizers(&metadata.child("finalizers"), errors);
 }
 
 /// The mistakes in how metadata changes.

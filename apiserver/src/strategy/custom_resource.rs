@@ -11,6 +11,7 @@ mod pattern;
 mod schema;
 mod subresources;
 pub(crate) mod validation;
+mod value;
 mod versions;
 
 use api::field::{Field, FieldError};

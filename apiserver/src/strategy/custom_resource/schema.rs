@@ -6,11 +6,14 @@
 //!   schemas that older releases stored.
 
 mod completeness;
+mod defaults;
+mod embedded;
 pub(crate) mod field_path;
 mod lists;
 mod nested;
 mod open_api;
 pub(crate) mod parts;
+mod pruning;
 mod rules;
 mod structural;
 
@@ -93,7 +96,9 @@ pub(super) fn validation(validation: &Field<'_>, errors: &mut Errors) {
     }
     let unsupported = parts::unsupported(root.value);
     if unsupported.is_none() {
-        errors.extend(structural::structural(&root));
+        let structural = structural::structural(&root);
+        let defaults = if structural.is_empty() { defaults::defaults(&root) } else { Errors::new() };
+        errors.extend(structural.into_iter().chain(defaults));
     }
     open_api::root(&root, errors);
     // What cannot become a structural schema is said only if nothing else has said it.

@@ -1,7 +1,7 @@
 //! What a CustomResourceDefinition may be, and what of it may change.
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
-//! Left out: defaults in schemas; compiling and costing the expressions of x-kubernetes-validations.
+//! Left out: compiling and costing the expressions of x-kubernetes-validations, and running them on defaults.
 //!
 //! Paths are those of upstream's internal type: what all versions have alike stands in the spec there.
 

@@ -1,5 +1,6 @@
 //! Definitions of custom resources: what stands in a version beside its schema, and what is said of all versions.
 
+mod defaults;
 mod schemas;
 
 use serde_json::{Value, json};
