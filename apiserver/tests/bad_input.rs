@@ -58,6 +58,8 @@ fn seeds() -> Vec<(&'static str, Value)> {
     let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": spec});
     let workload =
         json!({"metadata": {"name": "x"}, "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
+    let operator: Value =
+        serde_saphyr::from_str(include_str!("../src/strategy/validation/tests/operator.yaml")).unwrap();
     let ns = "/api/v1/namespaces/default";
     vec![
         ("/api/v1/namespaces/default/pods", json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": spec})),
@@ -98,6 +100,7 @@ fn seeds() -> Vec<(&'static str, Value)> {
         ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json!({"metadata": {"name": "foos.a.example"}, "spec": {"group": "a.example",
             "scope": "Cluster", "names": {"plural": "foos", "kind": "Foo", "shortNames": ["f"]}, "versions": [{"name": "v1", "served": true,
             "storage": true, "schema": {"openAPIV3Schema": {"type": "object"}}}]}})),
+        ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", operator),
         ("/apis/apiregistration.k8s.io/v1/apiservices", json!({"metadata": {"name": "v1.a.example"}, "spec": {"group": "a.example", "version": "v1",
             "groupPriorityMinimum": 5, "versionPriority": 5, "insecureSkipTLSVerify": true, "service": {"name": "s", "namespace": "n"}}})),
         ("/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", json!({"metadata": {"name": "f"}, "spec": {"priorityLevelConfiguration": {"name": "p"},

@@ -55,7 +55,13 @@ fn translate(pattern: &str) -> Result<String, Mistake<'_>> {
                 reader.rest = &before[length..];
                 Last::Piece
             }
-            '\\' => reader.escape()?,
+            '\\' => {
+                let written = reader.out.len();
+                let piece = reader.escape()?;
+                // An empty quotation is no piece; but what stands before it is not a repetition any more.
+                let is_piece = reader.out.len() > written || !matches!(last, Last::Nothing);
+                if is_piece { piece } else { Last::Nothing }
+            }
             '.' | '^' | '$' => reader.copy(1, Last::Piece),
             _ => reader.literal(),
         };
@@ -244,6 +250,60 @@ mod tests {
         check(r"^\p{Lu}\pL\P{L}[\p{Greek}]$", &["\u{c4}a1\u{3b1}"], &["aa1\u{3b1}"]);
         check(r"\bend\b", &["the end"], &["ended"]);
         check(r"^a*?b+?c??$", &["aab"], &["c"]);
+    }
+
+    /// What patterns are made of.
+    const PIECES: [&str; 40] = [
+        "a",
+        "Z",
+        "0",
+        "4",
+        "-",
+        "_",
+        " ",
+        "\u{e4}",
+        "&&",
+        "~~",
+        "--",
+        "\\",
+        "\\d",
+        "\\W",
+        "\\b",
+        "\\Q",
+        "\\E",
+        "\\x",
+        "\\p",
+        "L",
+        "{Greek}",
+        "{",
+        "}",
+        "{2}",
+        "{1,}",
+        ",",
+        "[",
+        "[^",
+        "]",
+        "[:alpha:]",
+        "(",
+        "(?i)",
+        "(?:",
+        "(?P<n>",
+        ")",
+        "*",
+        "?",
+        "|",
+        "^",
+        ".",
+    ];
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_translated_is_understood(at in proptest::collection::vec(0..PIECES.len(), 0..8)) {
+            let pattern: String = at.into_iter().map(|at| PIECES[at]).collect();
+            if let Ok(translated) = translate(&pattern) {
+                proptest::prop_assert!(Regex::new(&translated).is_ok(), "{} becomes {}", pattern, translated);
+            }
+        }
     }
 
     #[test]

@@ -177,7 +177,9 @@ fn string(way: &str, text: &str, schema: &Value) -> Outcome {
     if let Some(least) = schema["minLength"].as_u64().filter(|least| length < *least) {
         return invalid(way, text, &format!("should be at least {least} chars long")).into();
     }
-    let pattern = schema["pattern"].as_str().unwrap_or_default();
+    let Some(pattern) = schema["pattern"].as_str().filter(|pattern| !pattern.is_empty()) else {
+        return Outcome::default();
+    };
     match pattern::compile(pattern) {
         Ok(regex) if regex.is_match(text) => Outcome::default(),
         Ok(_) => invalid(way, text, &format!("should match '{pattern}'")).into(),

@@ -102,3 +102,19 @@ fn unescape(quoted: &str) -> Result<String, String> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_a_path_or_refused(path in r"[\[\].'\\an\u{e4}]{0,12}") {
+            let schema = json!({"properties": {"a": {"additionalProperties": {"type": "string"}}}});
+            let found = resolve(&path, &schema, Notation::DotsAndBrackets);
+            proptest::prop_assert!(found.is_err() || path.is_empty() || path.starts_with(['.', '[']));
+        }
+    }
+}

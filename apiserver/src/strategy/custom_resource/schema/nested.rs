@@ -48,7 +48,9 @@ pub(super) fn value_validation(schema: &Field<'_>, form: IntOrString, errors: &m
     }
     nested(&schema.child("not"), IntOrString::Nowhere, errors);
     let pattern = schema.child("pattern");
-    if let Err(why) = pattern::compile(pattern.str()) {
+    if !pattern.is_empty()
+        && let Err(why) = pattern::compile(pattern.str())
+    {
         errors.push(pattern.invalid(format!("must be a valid regular expression, but isn't: {why}")));
     }
 }

@@ -1,6 +1,6 @@
 //! The formats of strings that are checked.
 //!
-//! Upstream: kube-openapi/pkg/validation/strfmt (default.go, date.go, time.go, duration.go)
+//! Upstream: kube-openapi/pkg/validation/strfmt (default.go, date.go, time.go, duration.go, kubernetes-extensions.go)
 //! Left out: bsonobjectid, creditcard, email, hexcolor, isbn, rgbcolor, ssn, uri; any string is of these.
 
 use std::{
@@ -8,6 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
+use api::names;
 use regex::Regex;
 
 /// The check of a format, if it is checked at all. Dashes in its name say nothing.
@@ -26,6 +27,8 @@ pub(super) fn known(format: &str) -> Option<fn(&str) -> bool> {
         "date" => is_date,
         "datetime" => is_date_time,
         "duration" => is_duration,
+        "k8sshortname" => |text| names::is_dns1123_label(text).is_empty(),
+        "k8slongname" => |text| names::is_dns1123_subdomain(text).is_empty(),
         _ => return None,
     })
 }
@@ -125,6 +128,8 @@ mod tests {
             ("uuid", &["A0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "a0eebc999c0b4ef8bb6d6bb9bd380a11"], &["a0eebc99", ""]),
             ("uuid4", &["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], &["a0eebc99-9c0b-3ef8-bb6d-6bb9bd380a11"]),
             ("hostname", &["a.example.com", "a"], &["a..b", "-a.com", "a_b.com"]),
+            ("k8s-short-name", &["a-1"], &["a.b", "A"]),
+            ("k8s-long-name", &["a-1.b"], &["a..b", ""]),
             ("byte", &["YQ==", "YWJj"], &["", "YQ", "Y Q="]),
             ("date", &["2024-02-29"], &["2023-02-29", "2024-2-9"]),
             (

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{check, check_update};
 
 const KIND: &str = "CustomResourceDefinition";
+const ROOT: &str = "spec.validation.openAPIV3Schema";
 
 /// The part of a definition that replaces its only version's schema.
 fn with_schema(schema: Value) -> Value {
@@ -22,6 +23,14 @@ fn version(part: Value) -> Value {
                              "schema": {"openAPIV3Schema": {"type": "object"}}});
     json_patch::merge(&mut version, &part);
     json!({"spec": {"versions": [version]}})
+}
+
+/// A definition whose root has a field `a` of this schema is refused with these causes, which begin at the field.
+#[track_caller]
+fn check_field(field: Value, causes: &[&str]) {
+    let whole = with_schema(json!({"type": "object", "properties": {"a": field}}));
+    let causes: Vec<String> = causes.iter().map(|cause| format!("{ROOT}.properties[a]{cause}")).collect();
+    check(KIND, whole, &causes.iter().map(String::as_str).collect::<Vec<_>>());
 }
 
 #[test]

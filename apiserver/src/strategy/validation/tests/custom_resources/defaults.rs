@@ -2,17 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, check, with_schema};
-
-const FIELD: &str = "spec.validation.openAPIV3Schema.properties[a]";
-
-/// A definition whose root has a field `a` of this schema is refused with these causes, which begin at the field.
-#[track_caller]
-fn check_field(field: Value, causes: &[&str]) {
-    let whole = with_schema(json!({"type": "object", "properties": {"a": field}}));
-    let causes: Vec<String> = causes.iter().map(|cause| format!("{FIELD}{cause}")).collect();
-    check(KIND, whole, &causes.iter().map(String::as_str).collect::<Vec<_>>());
-}
+use super::{KIND, check, check_field, with_schema};
 
 #[test]
 fn a_default_is_as_its_schema_says() {

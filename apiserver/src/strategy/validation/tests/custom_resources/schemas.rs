@@ -2,17 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KIND, check, version, with_schema};
-
-const ROOT: &str = "spec.validation.openAPIV3Schema";
-
-/// A definition whose root has a field `a` of this schema is refused with these causes, which begin at the field.
-#[track_caller]
-fn check_field(field: Value, causes: &[&str]) {
-    let whole = with_schema(json!({"type": "object", "properties": {"a": field}}));
-    let causes: Vec<String> = causes.iter().map(|cause| format!("{ROOT}.properties[a]{cause}")).collect();
-    check(KIND, whole, &causes.iter().map(String::as_str).collect::<Vec<_>>());
-}
+use super::{KIND, ROOT, check, check_field, version, with_schema};
 
 /// A definition whose root is this schema is refused with these causes, which begin at the root.
 #[track_caller]
