@@ -23,6 +23,9 @@ mod usage;
 mod watches;
 mod writes;
 
+use std::io::Write;
+
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use connection::Encoding;
 use serde_json::Value;
@@ -207,51 +210,56 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(command: Command) -> anyhow::Result<()> {
+    let figures = match command {
+        Command::Create(load) => writes::create(&load).await,
+        Command::Patch(load) => writes::patch(&load).await,
+        Command::Get(load) => reads::get(&load).await,
+        Command::List(list) => reads::list(&list).await,
+        Command::ListNode(list) => reads::list_of_a_node(&list).await,
+        Command::Mixed(mixed) => mixed::writes_under_lists(&mixed).await,
+        Command::Latency(latency) => latency::latency(&latency).await,
+        Command::Rollout(rollout) => rollout::pods_of_a_deployment(&rollout).await,
+        Command::Watch(watch) => watches::fan_out(&watch).await,
+        Command::Start(start) => start::ready(&start).await,
+        Command::Memory(memory) => memory::resident(&memory).await,
+        Command::Cluster(cluster) => cluster::up(&cluster).await,
+        Command::Proxy(proxy) => proxy::rules(&proxy).await,
+        Command::Running(running) => running::pods(&running).await,
+        Command::All => return all().await,
+    };
+    print(figures?)
+}
+
+/// Every command with its usual size.
+async fn all() -> anyhow::Result<()> {
     let usual = |count| Load { count, clients: 64, connections: 4 };
-    match command {
-        Command::Create(load) => print(writes::create(&load).await?),
-        Command::Patch(load) => print(writes::patch(&load).await?),
-        Command::Get(load) => print(reads::get(&load).await?),
-        Command::List(list) => print(reads::list(&list).await?),
-        Command::ListNode(list) => print(reads::list_of_a_node(&list).await?),
-        Command::Mixed(mixed) => print(mixed::writes_under_lists(&mixed).await?),
-        Command::Latency(latency) => print(latency::latency(&latency).await?),
-        Command::Rollout(rollout) => print(rollout::pods_of_a_deployment(&rollout).await?),
-        Command::Watch(watch) => print(watches::fan_out(&watch).await?),
-        Command::Start(start) => print(start::ready(&start).await?),
-        Command::Memory(memory) => print(memory::resident(&memory).await?),
-        Command::Cluster(cluster) => print(cluster::up(&cluster).await?),
-        Command::Proxy(proxy) => print(proxy::rules(&proxy).await?),
-        Command::Running(running) => print(running::pods(&running).await?),
-        Command::All => {
-            print(start::ready(&Start { pods: 10_000, times: 5 }).await?);
-            print(writes::create(&usual(5000)).await?);
-            print(writes::create(&Load { count: 300, clients: 1, connections: 1 }).await?);
-            print(writes::patch(&usual(5000)).await?);
-            print(reads::get(&usual(20_000)).await?);
-            let list = |times, parallel, encoding| List { pods: 10_000, times, parallel, encoding };
-            print(reads::list(&list(10, 1, Encoding::Json)).await?);
-            print(reads::list(&list(10, 1, Encoding::Protobuf)).await?);
-            print(reads::list(&list(4, 8, Encoding::Json)).await?);
-            print(reads::list_of_a_node(&ListNode { pods: 10_000, nodes: 500, times: 2000 }).await?);
-            print(mixed::writes_under_lists(&Mixed { pods: 10_000, count: 3000, clients: 4, lists: 2 }).await?);
-            let latency = Latency { watchers: 1000, uninterested: 10_000, connections: 50, events: 100 };
-            print(latency::latency(&latency).await?);
-            print(rollout::pods_of_a_deployment(&Rollout { replicas: 1000 }).await?);
-            for encoding in [Encoding::Json, Encoding::Protobuf] {
-                let watch = Watch { watchers: 1000, connections: 50, events: 500, writers: 4, encoding };
-                print(watches::fan_out(&watch).await?);
-            }
-            print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?);
-            print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?);
-            print(running::pods(&Running { one_by_one: 30, at_once: 100 }).await?);
-            print(cluster::up(&Cluster { separate: false, idle_seconds: 30 }).await?);
-            print(cluster::up(&Cluster { separate: true, idle_seconds: 30 }).await?);
-        }
+    print(start::ready(&Start { pods: 10_000, times: 5 }).await?)?;
+    print(writes::create(&usual(5000)).await?)?;
+    print(writes::create(&Load { count: 300, clients: 1, connections: 1 }).await?)?;
+    print(writes::patch(&usual(5000)).await?)?;
+    print(reads::get(&usual(20_000)).await?)?;
+    let list = |times, parallel, encoding| List { pods: 10_000, times, parallel, encoding };
+    print(reads::list(&list(10, 1, Encoding::Json)).await?)?;
+    print(reads::list(&list(10, 1, Encoding::Protobuf)).await?)?;
+    print(reads::list(&list(4, 8, Encoding::Json)).await?)?;
+    print(reads::list_of_a_node(&ListNode { pods: 10_000, nodes: 500, times: 2000 }).await?)?;
+    print(mixed::writes_under_lists(&Mixed { pods: 10_000, count: 3000, clients: 4, lists: 2 }).await?)?;
+    let latency = Latency { watchers: 1000, uninterested: 10_000, connections: 50, events: 100 };
+    print(latency::latency(&latency).await?)?;
+    print(rollout::pods_of_a_deployment(&Rollout { replicas: 1000 }).await?)?;
+    for encoding in [Encoding::Json, Encoding::Protobuf] {
+        let watch = Watch { watchers: 1000, connections: 50, events: 500, writers: 4, encoding };
+        print(watches::fan_out(&watch).await?)?;
     }
+    print(memory::resident(&Memory { pods: 10_000, watches: 10_000 }).await?)?;
+    print(proxy::rules(&Proxy { services: 10_000, changes: 50 }).await?)?;
+    print(running::pods(&Running { one_by_one: 30, at_once: 100 }).await?)?;
+    print(cluster::up(&Cluster { separate: false, idle_seconds: 30 }).await?)?;
+    print(cluster::up(&Cluster { separate: true, idle_seconds: 30 }).await?)?;
     Ok(())
 }
 
-fn print(figures: Value) {
-    println!("{figures}");
+/// Fails when nobody reads any more.
+fn print(figures: Value) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{figures}").context("print the figures")
 }
