@@ -33,7 +33,7 @@ use crate::sysctl;
 /// How long to wait after a failure before the next try.
 const RETRY: Duration = Duration::from_secs(1);
 /// Changes come in groups (a rollout, a new Service with its slices); a moment's wait makes one run of a group.
-const GATHERING: Duration = Duration::from_millis(3);
+const GATHERING: Duration = Duration::from_millis(1);
 
 /// Why a run is made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
