@@ -1,7 +1,7 @@
 //! What flow schemas and priority levels may be.
 //!
-//! Upstream: pkg/apis/flowcontrol/validation/validation.go
-//! Left out: how many bits of hash a hand of queues may take.
+//! Upstream: pkg/apis/flowcontrol/validation/validation.go, apiserver/pkg/util/shufflesharding/dealer.go
+//! Left out: nothing.
 
 use api::{field::Field, names};
 use serde_json::Value;
@@ -13,6 +13,8 @@ use crate::{
 
 const LOWEST_PRECEDENCE: i64 = 10_000;
 const MAX_QUEUES: i64 = 10_000_000;
+/// With more bits of a hash the last queue of a hand would be drawn too unevenly.
+const MAX_HASH_BITS: i64 = 60;
 
 /// The mistakes of a FlowSchema.
 pub(super) fn flow_schema(schema: &Field<'_>) -> Errors {
@@ -236,17 +238,27 @@ fn queues(queuing: &Field<'_>, errors: &mut Errors) {
     let (queues, hand, length) =
         (queuing.child("queues"), queuing.child("handSize"), queuing.child("queueLengthLimit"));
     let number = |field: &Field<'_>| field.i64().unwrap_or_default();
-    for field in [&length, &queues] {
-        if number(field) <= 0 {
-            errors.push(field.invalid("must be positive"));
-        }
+    if number(&length) <= 0 {
+        errors.push(length.invalid_value(number(&length), "must be positive"));
     }
-    if number(&queues) > MAX_QUEUES {
+    let (deck, drawn) = (number(&queues), number(&hand));
+    if deck <= 0 {
+        errors.push(queues.invalid_value(deck, "must be positive"));
+    } else if deck > MAX_QUEUES {
         errors.push(queues.invalid(format!("must not be greater than {MAX_QUEUES}")));
     }
-    if number(&hand) <= 0 {
-        errors.push(hand.invalid("must be positive"));
-    } else if number(&hand) > number(&queues) {
-        errors.push(hand.invalid(format!("should not be greater than queues ({})", number(&queues))));
+    if drawn <= 0 {
+        errors.push(hand.invalid_value(drawn, "must be positive"));
+    } else if drawn > deck {
+        errors.push(hand.invalid(format!("should not be greater than queues ({deck})")));
+    } else if hash_bits(deck, drawn) > MAX_HASH_BITS {
+        errors.push(hand.invalid(format!(
+            "required entropy bits of deckSize {deck} and handSize {drawn} should not be greater than {MAX_HASH_BITS}"
+        )));
     }
+}
+
+/// How many bits of a hash it takes to draw so many queues of a deck: a little more than are needed.
+fn hash_bits(deck: i64, hand: i64) -> i64 {
+    ((deck as f64).log2() * hand as f64).ceil() as i64
 }

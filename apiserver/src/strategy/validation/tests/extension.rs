@@ -223,6 +223,40 @@ fn flow_control_is_refused_where_upstream_refuses_it() {
 }
 
 #[test]
+fn a_hand_of_queues_is_drawn_from_a_hash_of_sixty_bits() {
+    let queues = |queues: i64, hand: i64| {
+        let queuing = json!({"queues": queues, "handSize": hand, "queueLengthLimit": 50});
+        json!({"spec": {"limited": {"limitResponse": {"type": "Queue", "queuing": queuing}}}})
+    };
+    let at = "spec.limited.limitResponse.queuing";
+    check("PriorityLevelConfiguration", queues(1024, 6), &[]);
+    check("PriorityLevelConfiguration", queues(1, 1), &[]);
+    for (deck, hand) in [(512, 8), (1025, 6), (128, 10)] {
+        let cause = format!(
+            "{at}.handSize: Invalid value: {hand}: required entropy bits of deckSize {deck} and handSize {hand} should \
+             not be greater than 60"
+        );
+        check("PriorityLevelConfiguration", queues(deck, hand), &[&cause]);
+    }
+    check(
+        "PriorityLevelConfiguration",
+        queues(10_000_001, 3),
+        &[
+            &format!("{at}.queues: Invalid value: 10000001: must not be greater than 10000000"),
+            &format!(
+                "{at}.handSize: Invalid value: 3: required entropy bits of deckSize 10000001 and handSize 3 should not \
+                 be greater than 60"
+            ),
+        ],
+    );
+    check(
+        "PriorityLevelConfiguration",
+        queues(2, 3),
+        &[&format!("{at}.handSize: Invalid value: 3: should not be greater than queues (2)")],
+    );
+}
+
+#[test]
 fn what_a_claim_asks_for_stays() {
     check(
         "ResourceClaim",
