@@ -4,6 +4,7 @@
 //! Left out: nothing.
 
 use api::{field::Field, names, object::Object as _};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::strategy::validation::{Errors, immutable, required, same};
@@ -13,8 +14,9 @@ const MAX_ACTION: usize = 128;
 const MAX_REASON: usize = 128;
 const MAX_NOTE: usize = 1024;
 
-/// What may not change through events.k8s.io/v1: everything but the series and metadata.
-const FIXED: [&str; 13] = [
+/// What may not change through events.k8s.io/v1: everything but the series and metadata. As upstream does, the reason is
+/// looked at twice.
+const FIXED: [&str; 14] = [
     "involvedObject",
     "reason",
     "message",
@@ -22,6 +24,7 @@ const FIXED: [&str; 13] = [
     "firstTimestamp",
     "lastTimestamp",
     "count",
+    "reason",
     "type",
     "eventTime",
     "action",
@@ -71,10 +74,16 @@ pub(super) fn new_event_update(event: &Field<'_>, current: &Value) -> Errors {
     for name in FIXED {
         match name {
             "reportingController" => immutable(&controller, &current["reportingComponent"], &mut errors),
+            // What is below a microsecond may get lost on the way.
+            "eventTime" if micros(&event.value[name]) == micros(&current[name]) => {}
             _ => immutable(&event.child(name), &current[name], &mut errors),
         }
     }
     errors
+}
+
+fn micros(time: &Value) -> Option<i64> {
+    Some(time.as_str()?.parse::<Timestamp>().ok()?.as_microsecond())
 }
 
 fn in_any_group(event: &Field<'_>, controller: &Field<'_>) -> Errors {

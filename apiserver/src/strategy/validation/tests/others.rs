@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{check, check_update};
+use super::{check, check_update, texts};
+use crate::rows::rows;
 
 #[test]
 fn roles_and_bindings() {
@@ -113,4 +114,45 @@ fn networking() {
         json!({"involvedObject": {"namespace": "other"}}),
         &["involvedObject.namespace: Invalid value: \"other\": does not match event.namespace"],
     );
+}
+
+#[test]
+fn through_the_newer_group_only_the_series_of_an_event_changes() {
+    let row = rows().into_iter().find(|row| row.group == "events.k8s.io" && row.kind == "Event").unwrap();
+    // In the stored form, whose names the errors have.
+    let current = json!({
+        "metadata": {"name": "e", "namespace": "ns"}, "involvedObject": {"kind": "Pod", "namespace": "ns", "name": "p"},
+        "eventTime": "2026-01-01T00:00:00.000001Z", "action": "a", "reason": "r", "type": "Normal", "message": "m",
+        "reportingComponent": "c.example/d", "reportingInstance": "i"});
+    let refused = |change: serde_json::Value| {
+        let mut object = current.clone();
+        json_patch::merge(&mut object, &change);
+        texts(row.strategy.validate_update(&api::field::Field::root(&object), &current))
+    };
+    let fixed = |name: &str, shown: &str| format!("{name}: Invalid value: {shown}: field is immutable");
+    let series = json!({"count": 2, "lastObservedTime": "2026-01-01T00:00:01.000000Z"});
+    assert_eq!(refused(json!({"series": series, "eventTime": "2026-01-01T00:00:00.000001999Z"})), Vec::<String>::new());
+    assert_eq!(refused(json!({"series": {"count": 1}})).len(), 2, "a new series is looked at");
+    let change = json!({
+        "involvedObject": {"name": "q"}, "reason": "s", "message": "n", "source": {"component": "c"},
+        "firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": "2026-01-01T00:00:00Z", "count": 1, "type": "Warning",
+        "eventTime": "2026-01-01T00:00:00.000002Z", "action": "b", "related": {"name": "o"},
+        "reportingComponent": "c.example/e", "reportingInstance": "j"});
+    let expected = [
+        fixed("involvedObject", r#"{"kind":"Pod","name":"q","namespace":"ns"}"#),
+        fixed("reason", "\"s\""),
+        fixed("message", "\"n\""),
+        fixed("source", r#"{"component":"c"}"#),
+        fixed("firstTimestamp", "\"2026-01-01T00:00:00Z\""),
+        fixed("lastTimestamp", "\"2026-01-01T00:00:00Z\""),
+        fixed("count", "1"),
+        fixed("reason", "\"s\""),
+        fixed("type", "\"Warning\""),
+        fixed("eventTime", "\"2026-01-01T00:00:00.000002Z\""),
+        fixed("action", "\"b\""),
+        fixed("related", r#"{"name":"o"}"#),
+        fixed("reportingController", "\"c.example/e\""),
+        fixed("reportingInstance", "\"j\""),
+    ];
+    assert_eq!(refused(change), expected);
 }
