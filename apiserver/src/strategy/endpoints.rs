@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/registry/core/endpoint/strategy.go, pkg/registry/discovery/endpointslice/strategy.go,
 //!   pkg/apis/{core,discovery}/v1/defaults.go
-//! Left out: the deprecated topology of endpoints.
+//! Left out: nothing. The topology of endpoints is of the beta version; no slice has it, so none keeps it.
 
 pub(crate) mod validation;
 
@@ -45,6 +45,14 @@ impl Strategy for EndpointSlices {
         }
     }
 
+    fn prepare_for_create(&self, object: &mut Value) {
+        drop_topology(object);
+    }
+
+    fn prepare_for_update(&self, object: &mut Value, _: &Value) {
+        drop_topology(object);
+    }
+
     fn generation(&self) -> Generation {
         Generation::OnSpecChange
     }
@@ -55,5 +63,12 @@ impl Strategy for EndpointSlices {
 
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         validation::slice_update(object, current)
+    }
+}
+
+fn drop_topology(slice: &mut Value) {
+    let Some(fields) = slice.as_object_mut() else { return };
+    for endpoint in objects_in(fields, "endpoints") {
+        endpoint.remove("deprecatedTopology");
     }
 }

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Strategy,
-    filling::{canonical_quantity, fill, lacks, objects_in, spec},
-    keep_all_but, keep_metadata, keep_status,
+    filling::{canonical_quantities, canonical_quantity, fill, lacks, objects_in, spec},
+    keep_all_but, keep_metadata, keep_status, pod,
 };
 use crate::row::Subresource;
 
@@ -61,6 +61,13 @@ impl Strategy for CsiDrivers {
 pub(crate) struct VolumeAttachments;
 
 impl Strategy for VolumeAttachments {
+    fn defaults(&self, object: &mut Value) {
+        let inlined = object.pointer_mut("/spec/source/inlineVolumeSpec").and_then(Value::as_object_mut);
+        let Some(volume) = inlined else { return };
+        canonical_quantities(volume, "capacity");
+        pod::defaults::volume_source(volume);
+    }
+
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({"attached": false});
     }
@@ -75,10 +82,14 @@ impl Strategy for VolumeAttachments {
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
-        validation::attachment(object)
+        validation::new_attachment(object)
     }
 
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::attachment_update(object, current)
+    }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         validation::attachment_update(object, current)
     }
 }

@@ -1,18 +1,15 @@
 //! What Endpoints and EndpointSlices may be, and what of them may change.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidateEndpoints), pkg/apis/discovery/validation/validation.go
-//! Left out: hints beyond their number.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
 use api::{field::Field, names};
 use serde_json::Value;
 
-use crate::{
-    operations::metadata::validate_labels,
-    strategy::validation::{
-        Errors, addresses, immutable, looks_like, one_of, optional_like, port_number, required_one_of,
-    },
+use crate::strategy::validation::{
+    Errors, addresses, immutable, looks_like, one_of, optional_like, port_number, required_one_of,
 };
 
 const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
@@ -60,7 +57,7 @@ fn endpoint_port(port: &Field<'_>, named: bool, errors: &mut Errors) {
 const MAX_ENDPOINTS: usize = 1000;
 const MAX_ADDRESSES: usize = 100;
 const MAX_PORTS: usize = 20_000;
-const MAX_TOPOLOGY_LABELS: usize = 16;
+const MAX_HINTS: usize = 8;
 
 /// The mistakes of an EndpointSlice.
 pub(super) fn slice(slice: &Field<'_>) -> Errors {
@@ -85,7 +82,6 @@ fn slice_endpoint(endpoint: &Field<'_>, kind: &str, errors: &mut Errors) {
         errors.push(list.required("must contain at least 1 address"));
     } else if list.len() > MAX_ADDRESSES {
         errors.push(list.too_many(MAX_ADDRESSES));
-        return;
     }
     for address in list.items() {
         match kind {
@@ -97,7 +93,7 @@ fn slice_endpoint(endpoint: &Field<'_>, kind: &str, errors: &mut Errors) {
                     addresses::not_special(&address, errors);
                 }
             }
-            "FQDN" => looks_like(&address, names::is_dns1123_subdomain, errors),
+            "FQDN" => domain_name(&address, errors),
             _ => {}
         }
     }
@@ -105,14 +101,53 @@ fn slice_endpoint(endpoint: &Field<'_>, kind: &str, errors: &mut Errors) {
     if !node.is_absent() {
         looks_like(&node, names::is_dns1123_subdomain, errors);
     }
-    let topology = endpoint.alias("deprecatedTopology", &endpoint.value["deprecatedTopology"]);
-    if topology.len() > MAX_TOPOLOGY_LABELS {
-        errors.push(topology.too_many(MAX_TOPOLOGY_LABELS));
-    }
-    validate_labels(&topology, errors);
     let host = endpoint.child("hostname");
     if !host.is_absent() {
         looks_like(&host, names::is_dns1123_label, errors);
+    }
+    hints(&endpoint.child("hints"), errors);
+}
+
+/// A name with a domain, be there a dot at its end or not. Of several mistakes only the first is told.
+fn domain_name(field: &Field<'_>, errors: &mut Errors) {
+    let text = field.str();
+    if text.is_empty() {
+        errors.push(field.required(""));
+        return;
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let mistakes = names::is_dns1123_subdomain(name);
+    let label = name.split('.').find(|label| !names::is_dns1123_label(label).is_empty());
+    if !mistakes.is_empty() {
+        errors.push(field.invalid_value(name, mistakes.join(",")));
+    } else if !name.contains('.') {
+        errors.push(field.invalid_value(name, "should be a domain with at least two segments separated by dots"));
+    } else if let Some(label) = label {
+        errors.push(field.invalid_value(label, names::is_dns1123_label(label).join(",")));
+    }
+}
+
+/// For whom the endpoint is meant: the nodes of some zones, or some nodes.
+fn hints(hints: &Field<'_>, errors: &mut Errors) {
+    let (zones, nodes) = (hints.child("forZones"), hints.child("forNodes"));
+    hints_by_name(&zones, names::is_label_value, errors);
+    if zones.len() <= MAX_HINTS {
+        hints_by_name(&nodes, names::is_dns1123_subdomain, errors);
+    }
+}
+
+fn hints_by_name(list: &Field<'_>, rule: fn(&str) -> Vec<String>, errors: &mut Errors) {
+    if list.len() > MAX_HINTS {
+        errors.push(list.too_many(MAX_HINTS));
+        return;
+    }
+    let mut seen = BTreeSet::new();
+    for hint in list.items() {
+        let name = hint.child("name");
+        if !seen.insert(name.str().to_owned()) {
+            errors.push(name.duplicate_value(name.str()));
+        }
+        looks_like(&name, rule, errors);
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a PersistentVolume may be, and what of it may change.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidatePersistentVolume and its updates)
-//! Left out: the diff in the message about immutable fields; volumes inlined in attachments.
+//! Left out: the diff in the message about immutable fields.
 
 use api::field::Field;
 use serde_json::{Value, json};
@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use crate::strategy::{
     persistent_volume_claim::validation::access_modes,
     validation::{
-        Errors, IMMUTABLE, affinity, immutable, optional_one_of,
+        Errors, IMMUTABLE,
+        affinity::node_selector,
+        immutable, optional_one_of,
         resources::{class_name, positive_amount},
         same, volume_sources,
     },
@@ -41,44 +43,99 @@ const SOURCES: [(&str, &str); 22] = [
     ("csi", "csi"),
 ];
 
+/// Where the spec of a volume stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Volume,
+    /// In an attachment, for a volume of a pod that has become one of a CSI driver.
+    Attachment,
+}
+
 /// The mistakes of a volume.
 pub(super) fn volume(volume: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    let spec = volume.child("spec");
-    access_modes(&spec.child("accessModes"), "", &mut errors);
-    capacity(&spec.child("capacity"), &mut errors);
-    let policy = spec.child("persistentVolumeReclaimPolicy");
-    if !policy.is_empty() {
-        optional_one_of(&policy, &["Delete", "Recycle", "Retain"], &mut errors);
-    }
-    let node_affinity = spec.child("nodeAffinity");
-    if !node_affinity.is_absent() {
-        let required = node_affinity.child("required");
-        if required.is_absent() {
-            errors.push(required.required("must specify required node constraints"));
-        } else {
-            affinity::node_selector(&required, &mut errors);
+    check(&volume.child("spec"), Place::Volume, &mut errors);
+    errors
+}
+
+/// The mistakes of a volume that stands in an attachment.
+pub(crate) fn inlined(spec: &Field<'_>, errors: &mut Errors) {
+    for name in ["claimRef", "capacity"] {
+        let field = spec.child(name);
+        if !field.is_empty() {
+            errors.push(field.forbidden("may not be specified in the context of inline volumes"));
         }
     }
-    source(&spec, &mut errors);
+    let driver = spec.child("csi");
+    if driver.is_absent() {
+        errors.push(driver.required("has to be specified in the context of inline volumes"));
+    }
+    check(spec, Place::Attachment, errors);
+}
+
+fn check(spec: &Field<'_>, place: Place, errors: &mut Errors) {
+    access_modes(&spec.child("accessModes"), "", errors);
+    if place == Place::Volume {
+        capacity(&spec.child("capacity"), errors);
+    }
+    let policy = spec.child("persistentVolumeReclaimPolicy");
+    if place == Place::Volume && !policy.is_empty() {
+        optional_one_of(&policy, &["Delete", "Recycle", "Retain"], errors);
+    } else if !matches!(policy.str(), "" | "Retain") && place == Place::Attachment {
+        errors.push(policy.forbidden("may only be Retain in the context of inline volumes"));
+    }
+    let affinity = spec.child("nodeAffinity");
+    if !affinity.is_absent() {
+        node_affinity(&affinity, place, errors);
+    }
+    source(spec, errors);
     let path = spec.value["hostPath"]["path"].as_str().unwrap_or_default();
     let is_root = !path.is_empty() && path.chars().all(|character| character == '/');
     if is_root && policy.str() == "Recycle" {
         errors.push(policy.forbidden("may not be 'recycle' for a hostPath mount of '/'"));
     }
-    class_name(&spec.child("storageClassName"), &mut errors);
-    optional_one_of(&spec.child("volumeMode"), &["Block", "Filesystem"], &mut errors);
-    let class = spec.child("volumeAttributesClassName");
-    if !class.is_absent() {
-        if class.is_empty() {
-            errors.push(class.required("an empty string is disallowed"));
+    let (class, mode) = (spec.child("storageClassName"), spec.child("volumeMode"));
+    match place {
+        Place::Volume => {
+            class_name(&class, errors);
+            optional_one_of(&mode, &["Block", "Filesystem"], errors);
         }
-        class_name(&class, &mut errors);
-        if spec.child("csi").is_absent() {
-            errors.push(spec.child("csi").required("has to be specified when using volumeAttributesClassName"));
+        Place::Attachment => {
+            if !class.is_empty() {
+                errors.push(class.forbidden("may not be specified in the context of inline volumes"));
+            }
+            if !mode.is_absent() && mode.str() != "Filesystem" {
+                let detail = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+                errors.push(mode.forbidden(detail));
+            }
         }
     }
-    errors
+    attributes_class(spec, errors);
+}
+
+fn node_affinity(affinity: &Field<'_>, place: Place, errors: &mut Errors) {
+    let required = affinity.child("required");
+    if place == Place::Attachment {
+        errors.push(affinity.forbidden("may not be specified in the context of inline volumes"));
+    } else if required.is_absent() {
+        errors.push(required.required("must specify required node constraints"));
+    } else {
+        node_selector(&required, errors);
+    }
+}
+
+fn attributes_class(spec: &Field<'_>, errors: &mut Errors) {
+    let class = spec.child("volumeAttributesClassName");
+    if class.is_absent() {
+        return;
+    }
+    if class.is_empty() {
+        errors.push(class.required("an empty string is disallowed"));
+    }
+    class_name(&class, errors);
+    if spec.child("csi").is_absent() {
+        errors.push(spec.child("csi").required("has to be specified when using volumeAttributesClassName"));
+    }
 }
 
 fn capacity(capacity: &Field<'_>, errors: &mut Errors) {

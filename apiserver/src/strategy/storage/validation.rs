@@ -8,13 +8,18 @@ use std::collections::BTreeSet;
 use api::{field::Field, names};
 use serde_json::Value;
 
-use crate::strategy::validation::{
-    Errors, IMMUTABLE, NOT_NEGATIVE, immutable, looks_like, not_negative, optional_one_of, required_one_of, same,
-    selectors::label_selector, volume_sources::csi_driver_name,
+use crate::strategy::{
+    persistent_volume::validation::inlined,
+    validation::{
+        Errors, IMMUTABLE, NOT_NEGATIVE, immutable, in_range, looks_like, not_negative, optional_one_of, required,
+        required_one_of, same, selectors::label_selector, volume_sources::csi_driver_name,
+    },
 };
 
 const MAX_PARAMETERS: usize = 512;
 const MAX_PARAMETER_BYTES: usize = 256 << 10;
+const MAX_ATTACHMENT_METADATA: usize = 256 << 10;
+const MAX_ERROR_MESSAGE: usize = 1 << 10;
 
 /// The mistakes of a StorageClass.
 pub(super) fn class(class: &Field<'_>) -> Errors {
@@ -178,11 +183,23 @@ pub(super) fn node_update(node: &Field<'_>, current: &Value) -> Errors {
     errors
 }
 
-/// The mistakes of a VolumeAttachment.
-pub(super) fn attachment(attachment: &Field<'_>) -> Errors {
+/// The mistakes of a new VolumeAttachment. In v1, the attacher and the volume must have names that fit.
+pub(super) fn new_attachment(attachment: &Field<'_>) -> Errors {
+    let mut errors = self::attachment(attachment);
+    let spec = attachment.child("spec");
+    let source = spec.child("source");
+    let volume = source.child("persistentVolumeName");
+    csi_driver_name(&spec.child("attacher"), &mut errors);
+    if !volume.is_absent() {
+        looks_like(&volume, names::is_dns1123_subdomain, &mut errors);
+    }
+    errors
+}
+
+fn attachment(attachment: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
     let spec = attachment.child("spec");
-    csi_driver_name(&spec.child("attacher"), &mut errors);
+    required(&spec.child("attacher"), &mut errors);
     let source = spec.child("source");
     let given = ["inlineVolumeSpec", "persistentVolumeName"].map(|name| !source.child(name).is_absent());
     match given {
@@ -198,10 +215,28 @@ pub(super) fn attachment(attachment: &Field<'_>) -> Errors {
                 errors.push(name.required("must specify non empty persistentVolumeName"));
             }
         }
-        _ => {}
+        [true, false] => inlined(&source.child("inlineVolumeSpec"), &mut errors),
     }
     looks_like(&spec.child("nodeName"), names::is_dns1123_subdomain, &mut errors);
+    attachment_status(&attachment.child("status"), &mut errors);
     errors
+}
+
+fn attachment_status(status: &Field<'_>, errors: &mut Errors) {
+    let metadata = status.child("attachmentMetadata");
+    let size: usize = metadata.entries().map(|(key, value)| key.len() + value.str().len()).sum();
+    if size > MAX_ATTACHMENT_METADATA {
+        errors.push(metadata.too_long(MAX_ATTACHMENT_METADATA));
+    }
+    for name in ["attachError", "detachError"] {
+        let error = status.child(name);
+        let (message, code) = (error.child("message"), error.child("errorCode"));
+        if message.str().len() > MAX_ERROR_MESSAGE {
+            // Upstream tells the other limit.
+            errors.push(message.too_long(MAX_ATTACHMENT_METADATA));
+        }
+        in_range(&code, 0, i64::from(i32::MAX), errors);
+    }
 }
 
 /// The mistakes in a change of a VolumeAttachment: its spec stays.

@@ -1,6 +1,6 @@
 //! Services, volumes, claims, nodes, namespaces, config maps, secrets, endpoints.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{check, check_update};
 
@@ -204,4 +204,158 @@ fn endpoints_and_slices() {
         json!({"addressType": "FQDN", "endpoints": null}),
         &["addressType: Invalid value: \"FQDN\": field is immutable"],
     );
+}
+
+#[test]
+fn hints_of_an_endpoint_name_a_few_zones_and_nodes_once() {
+    let hints = |hints: Value| json!({"endpoints": [{"addresses": ["10.0.0.1"], "hints": hints}]});
+    let named = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name})).collect() };
+    let at = "endpoints[0].hints";
+    check("EndpointSlice", hints(json!({"forZones": named(&["Zone_1"]), "forNodes": named(&["node.1"])})), &[]);
+    check(
+        "EndpointSlice",
+        hints(json!({"forZones": named(&["a", "a", "-"]), "forNodes": named(&["n", "n", "N"])})),
+        &[
+            &format!("{at}.forZones[1].name: Duplicate value: \"a\""),
+            &format!(
+                "{at}.forZones[2].name: Invalid value: \"-\": a valid label must be an empty string or consist of \
+                 alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. \
+                 'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+                 '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+            ),
+            &format!("{at}.forNodes[1].name: Duplicate value: \"n\""),
+            &format!(
+                "{at}.forNodes[2].name: Invalid value: \"N\": a lowercase RFC 1123 subdomain must consist of lower \
+                 case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+                 'example.com', regex used for validation is \
+                 '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+            ),
+        ],
+    );
+    let nine: Vec<String> = (0..9).map(|at| format!("n{at}")).collect();
+    let nine = named(&nine.iter().map(String::as_str).collect::<Vec<_>>());
+    for field in ["forZones", "forNodes"] {
+        let cause = format!("{at}.{field}: Too many: 9: must have at most 8 items");
+        check("EndpointSlice", hints(json!({field: nine})), &[&cause]);
+    }
+}
+
+#[test]
+fn an_endpoint_with_a_name_has_a_whole_one_and_none_has_a_topology() {
+    let name = |name: &str| json!({"addressType": "FQDN", "endpoints": [{"addresses": [name]}]});
+    check("EndpointSlice", name("a.example."), &[]);
+    check("EndpointSlice", name(""), &["endpoints[0].addresses[0]: Required value"]);
+    check(
+        "EndpointSlice",
+        name("a."),
+        &[
+            "endpoints[0].addresses[0]: Invalid value: \"a\": should be a domain with at least two segments separated by dots",
+        ],
+    );
+    let long = "l".repeat(64);
+    check(
+        "EndpointSlice",
+        name(&format!("a.{long}")),
+        &[&format!("endpoints[0].addresses[0]: Invalid value: \"{long}\": must be no more than 63 characters")],
+    );
+    let part = json!({"endpoints": [{"addresses": ["10.0.0.1"], "deprecatedTopology": {"no label": "x"}}]});
+    assert_eq!(
+        super::made(&super::row("EndpointSlice"), &part)["endpoints"],
+        json!([{"addresses": ["10.0.0.1"], "conditions": {}}])
+    );
+}
+
+#[test]
+fn a_volume_in_an_attachment_is_one_of_a_csi_driver_and_of_no_claim() {
+    let inlined =
+        |volume: Value| json!({"spec": {"source": {"persistentVolumeName": null, "inlineVolumeSpec": volume}}});
+    let driver = json!({"driver": "d.example", "volumeHandle": "h"});
+    check("VolumeAttachment", inlined(json!({"accessModes": ["ReadWriteOnce"], "csi": driver})), &[]);
+    let at = "spec.source.inlineVolumeSpec";
+    let never = "may not be specified in the context of inline volumes";
+    check(
+        "VolumeAttachment",
+        inlined(json!({
+            "claimRef": {"name": "c"}, "capacity": {"storage": "1Gi"}, "persistentVolumeReclaimPolicy": "Delete",
+            "nodeAffinity": {"required": {"nodeSelectorTerms": []}}, "storageClassName": "s", "volumeMode": "Block",
+            "hostPath": {"path": "/x"}})),
+        &[
+            &format!("{at}.claimRef: Forbidden: {never}"),
+            &format!("{at}.capacity: Forbidden: {never}"),
+            &format!("{at}.csi: Required value: has to be specified in the context of inline volumes"),
+            &format!("{at}.accessModes: Required value"),
+            &format!(
+                "{at}.persistentVolumeReclaimPolicy: Forbidden: may only be Retain in the context of inline volumes"
+            ),
+            &format!("{at}.nodeAffinity: Forbidden: {never}"),
+            &format!("{at}.storageClassName: Forbidden: {never}"),
+            &format!(
+                "{at}.volumeMode: Forbidden: may not specify volumeMode other than Filesystem in the context of inline \
+                 volumes"
+            ),
+        ],
+    );
+    check(
+        "VolumeAttachment",
+        inlined(json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d.example"}})),
+        &[&format!("{at}.csi.volumeHandle: Required value")],
+    );
+    check(
+        "VolumeAttachment",
+        json!({"spec": {"attacher": "a_b", "source": {"persistentVolumeName": "V"}}}),
+        &[
+            "spec.attacher: Invalid value: \"a_b\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+            "spec.source.persistentVolumeName: Invalid value: \"V\": a lowercase RFC 1123 subdomain must consist of \
+             lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character \
+             (e.g. 'example.com', regex used for validation is \
+             '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+        ],
+    );
+}
+
+#[test]
+fn what_is_said_of_an_attachment_is_short() {
+    let row = super::row("VolumeAttachment");
+    let current = super::made(&row, &json!({}));
+    let mut object = current.clone();
+    object["status"] = json!({
+        "attached": false, "attachmentMetadata": {"a": "x".repeat(256 << 10)},
+        "attachError": {"message": "y".repeat(1025)}, "detachError": {"message": "short", "errorCode": -1}});
+    let root = api::field::Field::root(&object);
+    let errors = row.strategy.validate_subresource(crate::row::Subresource::Status, &root, &current);
+    assert_eq!(
+        super::texts(errors),
+        [
+            "status.attachmentMetadata: Too long: may not be more than 262144 bytes",
+            "status.attachError.message: Too long: may not be more than 262144 bytes",
+            "status.detachError.errorCode: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+        ]
+    );
+}
+
+#[test]
+fn a_volume_says_since_when_it_is_in_its_phase() {
+    const MADE: &str = "2026-01-01T00:00:00Z";
+    const NOW: &str = "2026-01-01T00:05:00Z";
+    let row = super::row("PersistentVolume");
+    let part = json!({"status": {"phase": "Bound", "lastPhaseTransitionTime": NOW}});
+    let mut volume = super::valid("PersistentVolume");
+    json_patch::merge(&mut volume, &part);
+    volume["metadata"]["creationTimestamp"] = MADE.into();
+    row.strategy.prepare_for_create(&mut volume);
+    assert_eq!(volume["status"], json!({"phase": "Pending", "lastPhaseTransitionTime": MADE}));
+    let written = |status: Value| {
+        let mut object = volume.clone();
+        object["status"] = status;
+        row.strategy.stamp(&mut object, &volume, NOW.parse().unwrap());
+        object["status"]["lastPhaseTransitionTime"].clone()
+    };
+    let said = "2026-01-01T00:03:00Z";
+    assert_eq!(written(json!({"phase": "Pending"})), MADE, "the phase stays");
+    assert_eq!(written(json!({"phase": "Bound"})), NOW, "the phase changes");
+    assert_eq!(written(json!({"phase": "Bound", "lastPhaseTransitionTime": MADE})), NOW, "as it was read");
+    assert_eq!(written(json!({"phase": "Bound", "lastPhaseTransitionTime": said})), said, "who writes it says so");
+    assert_eq!(written(json!({"phase": "Pending", "lastPhaseTransitionTime": said})), said, "and may correct it");
 }
