@@ -87,6 +87,11 @@ impl Table {
     pub fn chain(&mut self, name: impl Into<String>) -> &mut Vec<String> {
         Arc::make_mut(self.chains.entry(name.into()).or_default())
     }
+
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.hooks.len() + self.chains.values().map(|chain| chain.len()).sum::<usize>()
+    }
 }
 
 impl Ruleset {
@@ -101,13 +106,6 @@ impl Ruleset {
             book.set(service, ports);
         }
         book.ruleset()
-    }
-
-    /// How many rules there are.
-    pub fn rules(&self) -> usize {
-        let of_table =
-            |table: &Table| table.hooks.len() + table.chains.values().map(|chain| chain.len()).sum::<usize>();
-        of_table(&self.nat) + of_table(&self.filter)
     }
 }
 

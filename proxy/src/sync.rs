@@ -175,7 +175,7 @@ impl Syncer<'_> {
         self.flows(Fronts::of(self.services.special())).await;
         self.health_checks.set(service_health::wanted(self.services.special())).await;
         self.metrics.services.set(self.services.ports() as i64);
-        self.metrics.rules.set(desired.rules() as i64);
+        self.metrics.programmed(&desired);
         self.known = Some(desired);
         let ended = Timestamp::now();
         self.progress.ended(ended);

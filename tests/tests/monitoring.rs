@@ -347,24 +347,30 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
         tokio::time::timeout(PATIENCE, ready).await.expect("the first run ends").unwrap();
         let text = proxy_metrics().await;
         let now = Timestamp::now().as_duration().as_secs_f64();
-        let updated = value(&text, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
+        let of = |name: &str| format!("kubeproxy_{name}{{ip_family=\"IPv4\"}}");
+        let updated = value(&text, &of("sync_proxy_rules_last_timestamp_seconds"));
         assert!(now - 60.0 < updated && updated <= now, "{updated} {now}");
 
-        // A run is due when a change is seen, and begins when no more of them have come for 3 ms.
-        let runs = "kubeproxy_sync_proxy_rules_duration_seconds_count";
-        let before = value(&text, runs);
+        // A run is due when a change is seen, and begins when no more of them have come for a moment.
+        let runs = of("sync_proxy_rules_duration_seconds_count");
+        let before = value(&text, &runs);
         let ports = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
         cluster.make("/api/v1/namespaces/default/services", ports).await;
-        let text_after = until(proxy_metrics, |text| value(text, runs) > before).await;
+        let text_after = until(proxy_metrics, |text| value(text, &runs) > before).await;
         check_names(&text_after, expect_file!["monitoring/proxy.txt"]);
-        let took = |text: &str| value(text, "kubeproxy_sync_proxy_rules_duration_seconds_sum");
-        let queued = value(&text_after, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds");
-        let updated = value(&text_after, "kubeproxy_sync_proxy_rules_last_timestamp_seconds");
+        let took = |text: &str| value(text, &of("sync_proxy_rules_duration_seconds_sum"));
+        let queued = value(&text_after, &of("sync_proxy_rules_last_queued_timestamp_seconds"));
+        let updated = value(&text_after, &of("sync_proxy_rules_last_timestamp_seconds"));
         let waited = updated - queued - (took(&text_after) - took(&text));
-        assert!(waited > 0.002, "{queued} {updated} {waited}");
+        assert!(waited > 0.0005, "{queued} {updated} {waited}");
+
+        for table in ["nat", "filter"] {
+            let rules = format!("kubeproxy_sync_proxy_rules_iptables_total{{ip_family=\"IPv4\",table=\"{table}\"}}");
+            assert!(value(&text_after, &rules) > 3.0);
+        }
 
         // What was triggered before the proxy began says nothing about it.
-        let triggered = "kubeproxy_network_programming_duration_seconds";
+        let [times, seconds] = ["count", "sum"].map(|what| of(&format!("network_programming_duration_seconds_{what}")));
         for (name, at) in [("old", "2020-01-01T00:00:00Z"), ("new", &Timestamp::now().to_string())] {
             let annotations = json!({"endpoints.kubernetes.io/last-change-trigger-time": at});
             let labels = json!({"kubernetes.io/service-name": "s"});
@@ -372,10 +378,10 @@ fn a_proxy_says_when_the_kernel_got_its_rules() {
             let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": []});
             cluster.make("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices", slice).await;
         }
-        let text = until(proxy_metrics, |text| value(text, &format!("{triggered}_count")) > 0.0).await;
-        assert_eq!(value(&text, &format!("{triggered}_count")), 1.0);
-        let took = value(&text, &format!("{triggered}_sum"));
-        assert!(0.003 < took && took < 60.0, "{took}");
+        let text = until(proxy_metrics, |text| value(text, &times) > 0.0).await;
+        assert_eq!(value(&text, &times), 1.0);
+        let took = value(&text, &seconds);
+        assert!(0.001 < took && took < 60.0, "{took}");
         shutdown.cancel();
     });
 }
