@@ -1,17 +1,19 @@
 //! Regular expressions as Go reads them, made ready for a matcher that reads some of them differently.
 //!
 //! Upstream: Go's regexp/syntax (parse.go), which compiles `pattern` of schemas
-//! Left out: Go's limit of the memory that nested repetitions take; the matcher has its own.
+//! Left out: Go's limits of nesting and of memory; the matcher has its own.
 //!
 //! Both are of RE2's family and differ in little: in Go a brace that repeats nothing is a plain character, a bracket
 //! or `&&` inside a class too, `\d`, `\s`, `\w` and `\b` know ASCII only, and a repetition is not repeated.
 
 mod class;
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 
-/// More repetitions than this are refused.
+/// More repetitions than this are refused, also if they are repetitions of repetitions.
 const MAX_REPEAT: u32 = 1000;
+/// All letters of Unicode, repeated as often, take less.
+const MAX_BYTES: usize = 128 << 20;
 
 /// Compiles a pattern of a schema.
 ///
@@ -20,7 +22,7 @@ const MAX_REPEAT: u32 = 1000;
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     let translated =
         translate(pattern).map_err(|(what, where_)| format!("error parsing regexp: {what}: `{where_}`"))?;
-    Regex::new(&translated).map_err(|error| match error {
+    RegexBuilder::new(&translated).size_limit(MAX_BYTES).build().map_err(|error| match error {
         regex::Error::Syntax(text) => {
             format!("error parsing regexp: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: "))
         }
@@ -33,7 +35,7 @@ type Mistake<'p> = (&'static str, &'p str);
 
 /// The pattern in the matcher's words.
 fn translate(pattern: &str) -> Result<String, Mistake<'_>> {
-    let mut reader = Reader { whole: pattern, rest: pattern, out: String::new(), open: 0 };
+    let mut reader = Reader { whole: pattern, rest: pattern, out: String::new(), open: Vec::new(), repeats: 1 };
     let mut last = Last::Nothing;
     while let Some(next) = reader.rest.chars().next() {
         let before = reader.rest;
@@ -46,7 +48,14 @@ fn translate(pattern: &str) -> Result<String, Mistake<'_>> {
                 Some((length, bounds)) if !bounds.is_small() => {
                     return Err(("invalid repeat count", &before[..length]));
                 }
-                Some((length, _)) => reader.repeat(length, &last)?,
+                Some((length, bounds)) => {
+                    let last = reader.repeat(length, &last)?;
+                    reader.repeats = reader.repeats.saturating_mul(bounds.most.unwrap_or(bounds.least).max(1));
+                    if reader.repeats > MAX_REPEAT {
+                        return Err(("invalid repeat count", &before[..length]));
+                    }
+                    last
+                }
                 None => reader.literal(),
             },
             '[' => {
@@ -65,8 +74,15 @@ fn translate(pattern: &str) -> Result<String, Mistake<'_>> {
             '.' | '^' | '$' => reader.copy(1, Last::Piece),
             _ => reader.literal(),
         };
+        let is_new_piece = matches!(last, Last::Piece) && next != ')';
+        if is_new_piece || matches!(last, Last::Nothing) {
+            reader.repeats = 1;
+        }
+        if let Some(group) = reader.open.last_mut() {
+            *group = reader.repeats.max(*group);
+        }
     }
-    if reader.open > 0 { Err(("missing closing )", pattern)) } else { Ok(reader.out) }
+    if !reader.open.is_empty() { Err(("missing closing )", pattern)) } else { Ok(reader.out) }
 }
 
 /// What a repetition would repeat.
@@ -81,8 +97,10 @@ struct Reader<'p> {
     whole: &'p str,
     rest: &'p str,
     out: String,
-    /// Groups that are not closed.
-    open: usize,
+    /// The groups that are not closed, with how often something inside each is repeated at most.
+    open: Vec<u32>,
+    /// How often something inside the last piece is repeated.
+    repeats: u32,
 }
 
 impl<'p> Reader<'p> {
@@ -101,7 +119,7 @@ impl<'p> Reader<'p> {
     }
 
     fn close(&mut self) -> Result<Last<'p>, Mistake<'p>> {
-        self.open = self.open.checked_sub(1).ok_or(("unexpected )", self.whole))?;
+        self.repeats = self.open.pop().ok_or(("unexpected )", self.whole))?;
         Ok(self.copy(1, Last::Piece))
     }
 
@@ -122,7 +140,7 @@ impl<'p> Reader<'p> {
     fn group(&mut self) -> Result<Last<'p>, Mistake<'p>> {
         let before = self.rest;
         let Some(flags) = before.strip_prefix("(?") else {
-            self.open += 1;
+            self.open.push(1);
             return Ok(self.copy(1, Last::Nothing));
         };
         if let Some(named) = flags.strip_prefix("P<").or_else(|| flags.strip_prefix('<')) {
@@ -135,7 +153,7 @@ impl<'p> Reader<'p> {
             // Nobody asks for what a group has matched.
             self.out.push('(');
             self.rest = rest;
-            self.open += 1;
+            self.open.push(1);
             return Ok(Last::Nothing);
         }
         let end = flags.find(|c| !"imsU-".contains(c)).map(|at| at + 2);
@@ -147,7 +165,7 @@ impl<'p> Reader<'p> {
         let set = &before[2..at];
         let is_well_formed = set.matches('-').count() <= 1 && !set.ends_with('-');
         match before.as_bytes()[at] {
-            b':' if is_well_formed => self.open += 1,
+            b':' if is_well_formed => self.open.push(1),
             b')' if is_well_formed && !set.is_empty() => {}
             _ => return Err(wrong(end)),
         }
@@ -250,6 +268,9 @@ mod tests {
         check(r"^\p{Lu}\pL\P{L}[\p{Greek}]$", &["\u{c4}a1\u{3b1}"], &["aa1\u{3b1}"]);
         check(r"\bend\b", &["the end"], &["ended"]);
         check(r"^a*?b+?c??$", &["aab"], &["c"]);
+        check(r"^(a{50}(b{20}){20}c){2}(d{500}e{500}){2}f{1000}$", &[], &["a"]);
+        check(r"^a{50}{{30}$", &[], &["a"]);
+        check(r"^\pL{1,1000}$", &["\u{e4}"], &["1"]);
     }
 
     /// What patterns are made of.
@@ -319,6 +340,7 @@ mod tests {
             ("a{2}{3}", "invalid nested repetition operator: `{2}{3}`"),
             ("a{1001}", "invalid repeat count: `{1001}`"),
             ("a{3,2}", "invalid repeat count: `{3,2}`"),
+            ("((a{2}b{50}c)+d){21}", "invalid repeat count: `{21}`"),
             ("[z-a]", "invalid character class range: `z-a`"),
             ("[[:foo:]]", "invalid character class range: `[:foo:]`"),
             (r"\y", r"invalid escape sequence: `\y`"),
