@@ -14,7 +14,7 @@ use crate::{
     pem,
     strategy::{
         validation::{Errors, required_one_of},
-        webhooks::validation::{webhook_service, webhook_url},
+        webhooks::validation::webhook_place,
     },
 };
 
@@ -70,14 +70,7 @@ fn client_config(config: &Field<'_>, ca_bundle: CaBundle, errors: &mut Errors) {
         errors.push(config.required("required when strategy is set to Webhook"));
         return;
     }
-    let (url, service) = (config.child("url"), config.child("service"));
-    if url.is_absent() == service.is_absent() {
-        errors.push(config.required("exactly one of url or service is required"));
-    } else if service.is_absent() {
-        webhook_url(&url, errors);
-    } else {
-        webhook_service(&service, errors);
-    }
+    webhook_place(config, errors);
     let bundle = config.child("caBundle");
     if ca_bundle == CaBundle::MustBeRight && !bundle.is_empty() {
         errors.extend(certificates(bundle.str()).err().map(|why| bundle.invalid(why)));

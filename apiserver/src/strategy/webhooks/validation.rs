@@ -53,7 +53,7 @@ fn webhook(hook: &Field<'_>, errors: &mut Errors) {
     }
     label_selector(&hook.child("namespaceSelector"), errors);
     label_selector(&hook.child("objectSelector"), errors);
-    client_config(&hook.child("clientConfig"), errors);
+    webhook_place(&hook.child("clientConfig"), errors);
     match_conditions(&hook.child("matchConditions"), errors);
 }
 
@@ -90,7 +90,8 @@ fn review_versions(versions: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn client_config(config: &Field<'_>, errors: &mut Errors) {
+/// Where a webhook is: at a URL, or behind a Service.
+pub(in crate::strategy) fn webhook_place(config: &Field<'_>, errors: &mut Errors) {
     let (url, service) = (config.child("url"), config.child("service"));
     if url.is_absent() == service.is_absent() {
         errors.push(config.required("exactly one of url or service is required"));
@@ -102,7 +103,7 @@ fn client_config(config: &Field<'_>, errors: &mut Errors) {
 }
 
 /// An https URL with a host and a path, and nothing else.
-pub(in crate::strategy) fn webhook_url(url: &Field<'_>, errors: &mut Errors) {
+fn webhook_url(url: &Field<'_>, errors: &mut Errors) {
     const FORM: &str = "; desired format: https://host[/path]";
     let Ok(parsed) = url.str().parse::<http::Uri>() else {
         errors.push(url.required(format!("url must be a valid URL: {:?}{FORM}", url.str())));
@@ -128,7 +129,7 @@ pub(in crate::strategy) fn webhook_url(url: &Field<'_>, errors: &mut Errors) {
 }
 
 /// A service that serves a webhook: its name, namespace, port and path.
-pub(in crate::strategy) fn webhook_service(service: &Field<'_>, errors: &mut Errors) {
+fn webhook_service(service: &Field<'_>, errors: &mut Errors) {
     for name in ["name", "namespace"] {
         let field = service.child(name);
         if field.is_empty() {
