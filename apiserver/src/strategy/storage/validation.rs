@@ -5,33 +5,27 @@
 
 use std::collections::BTreeSet;
 
-use api::{field::Field, names};
+use api::{field::Field, names, quantity::Quantity};
 use serde_json::Value;
 
 use crate::strategy::{
     persistent_volume::validation::inlined,
     validation::{
         Errors, IMMUTABLE, NOT_NEGATIVE, immutable, in_range, looks_like, not_negative, optional_one_of, required,
-        required_one_of, same, selectors::label_selector, volume_sources::csi_driver_name,
+        required_one_of, resources::quantity, same, selectors::label_selector, volume_sources::csi_driver_name,
     },
 };
 
 const MAX_PARAMETERS: usize = 512;
 const MAX_PARAMETER_BYTES: usize = 256 << 10;
+const MAX_NODE_ID: usize = 256;
 const MAX_ATTACHMENT_METADATA: usize = 256 << 10;
 const MAX_ERROR_MESSAGE: usize = 1 << 10;
 
 /// The mistakes of a StorageClass.
 pub(super) fn class(class: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    let provisioner = class.child("provisioner");
-    if provisioner.is_empty() {
-        errors.push(provisioner.required(""));
-    } else {
-        let lower = provisioner.str().to_ascii_lowercase();
-        let mistakes = names::is_qualified_name(&lower);
-        errors.extend(mistakes.into_iter().map(|wrong| provisioner.invalid(wrong)));
-    }
+    provisioner(&class.child("provisioner"), &mut errors);
     parameters(&class.child("parameters"), &mut errors);
     let policy = class.child("reclaimPolicy");
     if !policy.is_empty() {
@@ -51,11 +45,20 @@ pub(super) fn class(class: &Field<'_>) -> Errors {
     errors
 }
 
+/// Who makes the volumes: a qualified name, in whatever case.
+fn provisioner(field: &Field<'_>, errors: &mut Errors) {
+    if field.is_empty() {
+        errors.push(field.required(""));
+        return;
+    }
+    let mistakes = names::is_qualified_name(&field.str().to_lowercase());
+    errors.extend(mistakes.into_iter().map(|wrong| field.invalid_value(field.str().to_lowercase(), wrong)));
+}
+
 fn parameters(parameters: &Field<'_>, errors: &mut Errors) {
     if parameters.len() > MAX_PARAMETERS {
-        let detail = format!("may not be more than {MAX_PARAMETERS} bytes");
-        let error = parameters.too_long(MAX_PARAMETERS);
-        errors.push(api::field::FieldError { detail, ..error });
+        errors.push(parameters.too_long(MAX_PARAMETERS));
+        return;
     }
     let mut size = 0;
     for (key, value) in parameters.entries() {
@@ -99,17 +102,10 @@ pub(super) fn class_update(class: &Field<'_>, current: &Value) -> Errors {
 /// The mistakes of a CSIDriver.
 pub(super) fn driver(driver: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    let metadata = driver.child("metadata");
-    csi_driver_name(&metadata.child("name"), &mut errors);
     let spec = driver.child("spec");
-    for name in ["attachRequired", "podInfoOnMount", "storageCapacity"] {
-        let field = spec.child(name);
-        if field.is_absent() {
-            errors.push(field.required(""));
-        }
-    }
     let policy = spec.child("fsGroupPolicy");
     required_one_of(&policy, &["File", "None", "ReadWriteOnceWithFSType"], &mut errors);
+    token_requests(&spec.child("tokenRequests"), &mut errors);
     let modes = spec.child("volumeLifecycleModes");
     for mode in modes.items() {
         if !matches!(mode.str(), "Ephemeral" | "Persistent") {
@@ -117,23 +113,38 @@ pub(super) fn driver(driver: &Field<'_>) -> Errors {
             errors.push(api::field::FieldError { field: modes.path(), ..error });
         }
     }
-    let mut audiences = BTreeSet::new();
-    for request in spec.child("tokenRequests").items() {
-        let audience = request.child("audience");
-        if !audiences.insert(audience.str().to_owned()) {
-            errors.push(audience.duplicate_value(audience.str()));
-        }
+    let period = spec.child("nodeAllocatableUpdatePeriodSeconds");
+    if period.i64().is_some_and(|seconds| seconds < 10) {
+        errors.push(period.invalid("must be greater than or equal to 10 seconds"));
     }
     errors
+}
+
+/// Tokens that the driver is given, one for each audience.
+fn token_requests(requests: &Field<'_>, errors: &mut Errors) {
+    const SHORTEST: i64 = 600;
+    const LONGEST: i64 = 1 << 32;
+    let mut audiences = BTreeSet::new();
+    for request in requests.items() {
+        let (audience, seconds) = (request.child("audience"), request.child("expirationSeconds"));
+        if !audiences.insert(audience.str().to_owned()) {
+            errors.push(audience.duplicate_value(audience.str()));
+        } else if seconds.i64().is_some_and(|seconds| seconds < SHORTEST) {
+            errors.push(seconds.invalid("may not specify a duration less than 10 minutes"));
+        } else if seconds.i64().is_some_and(|seconds| seconds > LONGEST) {
+            errors.push(seconds.invalid("may not specify a duration larger than 2^32 seconds"));
+        }
+    }
 }
 
 /// The mistakes in a change of a CSIDriver: how volumes are attached stays.
 pub(super) fn driver_update(driver: &Field<'_>, current: &Value) -> Errors {
     let mut errors = self::driver(driver);
     let spec = driver.child("spec");
-    for name in ["attachRequired", "volumeLifecycleModes"] {
-        immutable(&spec.child(name), &current["spec"][name], &mut errors);
-    }
+    let (before, attaches) = (&current["spec"], &spec.value["attachRequired"]);
+    // Upstream's path is not the name.
+    immutable(&spec.alias("attachedRequired", attaches), &before["attachRequired"], &mut errors);
+    immutable(&spec.child("volumeLifecycleModes"), &before["volumeLifecycleModes"], &mut errors);
     errors
 }
 
@@ -148,17 +159,23 @@ pub(super) fn node(node: &Field<'_>) -> Errors {
         if id.is_empty() {
             errors.push(id.required(""));
         }
+        if id.str().len() > MAX_NODE_ID {
+            errors.push(id.invalid(format!("must be {MAX_NODE_ID} characters or less")));
+        }
         let allocatable = driver.child("allocatable");
         not_negative(&allocatable.child("count"), &mut errors);
         if !names.insert(name.str().to_owned()) {
             errors.push(name.duplicate());
         }
         let mut keys = BTreeSet::new();
+        // What is wrong with a key is told of the driver.
         for key in driver.child("topologyKeys").items() {
+            let at = driver.instead(key.value);
+            required(&at, &mut errors);
             if !keys.insert(key.str().to_owned()) {
-                errors.push(key.duplicate());
+                errors.push(at.duplicate());
             }
-            looks_like(&key, names::is_qualified_name, &mut errors);
+            looks_like(&at, names::is_qualified_name, &mut errors);
         }
     }
     errors
@@ -173,11 +190,11 @@ pub(super) fn node_update(node: &Field<'_>, current: &Value) -> Errors {
         let before = before.find(|each| each["name"] == driver.value["name"]);
         let fixed = |value: &Value| {
             let mut value = value.clone();
-            value["allocatable"] = Value::Null;
+            value.as_object_mut().map(|driver| driver.remove("allocatable"));
             value
         };
         if before.is_some_and(|before| !same(&fixed(before), &fixed(driver.value))) {
-            errors.push(node.alias("CSINodeDriver", driver.value).invalid(IMMUTABLE));
+            errors.push(spec.alias("drivers", driver.value).invalid_value(fixed(driver.value), IMMUTABLE));
         }
     }
     errors
@@ -249,25 +266,18 @@ pub(super) fn attachment_update(attachment: &Field<'_>, current: &Value) -> Erro
 /// The mistakes of a CSIStorageCapacity.
 pub(super) fn capacity(capacity: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    let class = capacity.child("storageClassName");
-    if class.is_empty() {
-        errors.push(class.required(""));
-    } else {
-        looks_like(&class, names::is_dns1123_subdomain, &mut errors);
-    }
     label_selector(&capacity.child("nodeTopology"), &mut errors);
-    for name in ["capacity", "maximumVolumeSize"] {
-        let amount = capacity.child(name);
-        if amount.str().starts_with('-') {
-            errors.push(amount.invalid(NOT_NEGATIVE));
-        }
+    looks_like(&capacity.child("storageClassName"), names::is_dns1123_subdomain, &mut errors);
+    let amount = capacity.child("capacity");
+    if quantity(&amount) < Quantity::default() {
+        errors.push(amount.invalid_value(quantity(&amount).to_string(), NOT_NEGATIVE));
     }
     errors
 }
 
 /// The mistakes in a change of a CSIStorageCapacity: what it is the capacity of stays.
 pub(super) fn capacity_update(capacity: &Field<'_>, current: &Value) -> Errors {
-    let mut errors = self::capacity(capacity);
+    let mut errors = Errors::new();
     for name in ["nodeTopology", "storageClassName"] {
         immutable(&capacity.child(name), &current[name], &mut errors);
     }
@@ -277,8 +287,12 @@ pub(super) fn capacity_update(capacity: &Field<'_>, current: &Value) -> Errors {
 /// The mistakes of a VolumeAttributesClass.
 pub(super) fn attributes_class(class: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    csi_driver_name(&class.child("driverName"), &mut errors);
-    parameters(&class.child("parameters"), &mut errors);
+    provisioner(&class.child("driverName"), &mut errors);
+    let given = class.child("parameters");
+    parameters(&given, &mut errors);
+    if given.is_empty() {
+        errors.push(given.required("must contain at least one key/value pair"));
+    }
     errors
 }
 
@@ -291,5 +305,6 @@ pub(super) fn attributes_class_update(class: &Field<'_>, current: &Value) -> Err
             errors.push(field.forbidden(format!("updates to {name} are forbidden.")));
         }
     }
+    errors.extend(attributes_class(class));
     errors
 }

@@ -309,6 +309,93 @@ fn a_volume_attributes_class_stays_what_it_is() {
 }
 
 #[test]
+fn a_volume_attributes_class_has_a_driver_and_parameters() {
+    check(
+        "VolumeAttributesClass",
+        json!({"driverName": null, "parameters": null}),
+        &["driverName: Required value", "parameters: Required value: must contain at least one key/value pair"],
+    );
+    let many: serde_json::Map<String, Value> = (0..513).map(|at| (at.to_string(), json!("x"))).collect();
+    check(
+        "VolumeAttributesClass",
+        json!({"parameters": many}),
+        &["parameters: Too long: may not be more than 512 bytes"],
+    );
+}
+
+#[test]
+fn what_a_driver_of_volumes_is_given_has_bounds() {
+    let driver = |spec: Value| json!({"metadata": {"name": "d.example"}, "spec": spec});
+    let at = "spec.tokenRequests";
+    check(
+        "CSIDriver",
+        driver(json!({"nodeAllocatableUpdatePeriodSeconds": 9, "volumeLifecycleModes": ["Short"], "tokenRequests": [
+            {"audience": "a", "expirationSeconds": 599}, {"audience": "a", "expirationSeconds": 1},
+            {"audience": "b", "expirationSeconds": 4_294_967_297_i64}]})),
+        &[
+            &format!("{at}[0].expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes"),
+            &format!("{at}[1].audience: Duplicate value: \"a\""),
+            &format!(
+                "{at}[2].expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds"
+            ),
+            "spec.volumeLifecycleModes: Unsupported value: \"Short\": supported values: \"Ephemeral\", \"Persistent\"",
+            "spec.nodeAllocatableUpdatePeriodSeconds: Invalid value: 9: must be greater than or equal to 10 seconds",
+        ],
+    );
+    check_update(
+        "CSIDriver",
+        driver(json!({})),
+        json!({"spec": {"attachRequired": false}}),
+        &["spec.attachedRequired: Invalid value: false: field is immutable"],
+    );
+}
+
+#[test]
+fn a_driver_of_a_node_knows_it_by_an_id_and_places_by_keys() {
+    let driver = |driver: Value| json!({"spec": {"drivers": [driver]}});
+    let id = "i".repeat(257);
+    check(
+        "CSINode",
+        driver(json!({"name": "d.example", "nodeID": id, "topologyKeys": ["a.example/zone", "a.example/zone"]})),
+        &[
+            &format!("spec.drivers[0].nodeID: Invalid value: \"{id}\": must be 256 characters or less"),
+            "spec.drivers[0]: Duplicate value: \"a.example/zone\"",
+        ],
+    );
+    let before = driver(json!({"name": "d.example", "nodeID": "a", "allocatable": {"count": 1}}));
+    let more = driver(json!({"name": "d.example", "nodeID": "a", "allocatable": {"count": 2}}));
+    check_update("CSINode", before.clone(), more, &[]);
+    check_update(
+        "CSINode",
+        before,
+        driver(json!({"name": "d.example", "nodeID": "b"})),
+        &[
+            "spec.drivers: Invalid value: {\"name\":\"d.example\",\"nodeID\":\"b\",\"topologyKeys\":null}: field is immutable",
+        ],
+    );
+}
+
+#[test]
+fn a_capacity_of_storage_is_of_a_class_and_not_negative() {
+    check(
+        "CSIStorageCapacity",
+        json!({"storageClassName": "Fast", "capacity": "-1", "maximumVolumeSize": "-1"}),
+        &[
+            "storageClassName: Invalid value: \"Fast\": a lowercase RFC 1123 subdomain must consist of lower case \
+             alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. \
+             'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
+            "capacity: Invalid value: \"-1\": must be greater than or equal to 0",
+        ],
+    );
+    check_update(
+        "CSIStorageCapacity",
+        json!({}),
+        json!({"storageClassName": "slow"}),
+        &["storageClassName: Invalid value: \"slow\": field is immutable"],
+    );
+}
+
+#[test]
 fn a_load_balancer_of_an_ingress_has_an_address_or_a_name() {
     let row = super::row("Ingress");
     let object = json!({"status": {"loadBalancer": {"ingress": [{"ip": "x", "hostname": "1.1.1.1"}]}}});
