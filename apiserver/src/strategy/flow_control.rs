@@ -44,6 +44,10 @@ impl Strategy for FlowSchemas {
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::flow_schema(object)
     }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _: &Value) -> Vec<FieldError> {
+        validation::status(object)
+    }
 }
 
 pub(crate) struct PriorityLevels;
@@ -86,5 +90,9 @@ impl Strategy for PriorityLevels {
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::priority_level(object)
+    }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _: &Value) -> Vec<FieldError> {
+        validation::status(object)
     }
 }

@@ -3,12 +3,14 @@
 //! Upstream: pkg/apis/flowcontrol/validation/validation.go, apiserver/pkg/util/shufflesharding/dealer.go
 //! Left out: nothing.
 
+use std::collections::BTreeSet;
+
 use api::{field::Field, names};
 use serde_json::Value;
 
 use crate::{
     bootstrap::flow_control,
-    strategy::validation::{Errors, looks_like, unsupported},
+    strategy::validation::{Errors, looks_like, required, unsupported},
 };
 
 const LOWEST_PRECEDENCE: i64 = 10_000;
@@ -88,67 +90,83 @@ fn policy_rule(rule: &Field<'_>, errors: &mut Errors) {
         if urls.is_empty() {
             errors.push(urls.required("nonResourceURLs must contain at least one value"));
         }
-        alone(&urls, "nonResourceURLs", errors);
-        for url in urls.items() {
-            if !url.str().starts_with('/') && url.str() != "*" {
-                errors.push(url.invalid("must start with slash"));
-            }
+        if !alone(&urls, "non-resource URLs", errors) {
+            errors.extend(urls.items().filter_map(|url| path_mistake(url.str()).map(|wrong| url.invalid(wrong))));
         }
+    }
+}
+
+/// What is wrong with a path outside of resources: with a star it is the beginning of paths.
+fn path_mistake(path: &str) -> Option<&'static str> {
+    match path {
+        "" => Some("must not be empty"),
+        "/" => None,
+        _ if !path.starts_with('/') => Some("must start with slash"),
+        _ if path.contains(' ') => Some("must not contain white-space"),
+        _ if path.contains("//") => Some("must not contain double slash"),
+        _ if path.contains('*') && (path.matches('*').count() > 1 || !path.ends_with("/*")) => {
+            Some("wildcard can only do suffix matching")
+        }
+        _ => None,
     }
 }
 
 /// The field that a kind of subject is described in.
-const SUBJECTS: [(&str, &str, &[&str]); 3] = [
-    ("Group", "group", &["name"]),
-    ("ServiceAccount", "serviceAccount", &["name", "namespace"]),
-    ("User", "user", &["name"]),
-];
+const SUBJECTS: [(&str, &str); 3] = [("ServiceAccount", "serviceAccount"), ("User", "user"), ("Group", "group")];
 
 fn subject(subject: &Field<'_>, errors: &mut Errors) {
     let kind = subject.child("kind");
-    let Some((_, own, fields)) = SUBJECTS.iter().find(|(each, ..)| *each == kind.str()) else {
+    let Some((_, own)) = SUBJECTS.iter().find(|(each, _)| *each == kind.str()) else {
         errors.push(unsupported(&kind, &["Group", "ServiceAccount", "User"]));
         return;
     };
-    for (other, field, _) in SUBJECTS {
+    let detail = subject.child(own);
+    if detail.is_absent() {
+        errors.push(detail.required(format!("{own} is required when subject kind is '{}'", kind.str())));
+    } else {
+        named(&detail, own, errors);
+    }
+    for (other, field) in SUBJECTS.iter().filter(|(_, field)| field != own) {
         let detail = subject.child(field);
-        if field == *own && detail.is_absent() {
-            let message = format!("{field} is required when subject kind is '{other}'");
-            errors.push(detail.required(message));
-        } else if field != *own && !detail.is_absent() {
-            let message = format!("{field} is forbidden when subject kind is not '{other}'");
-            errors.push(detail.forbidden(message));
+        if !detail.is_absent() {
+            errors.push(detail.forbidden(format!("{field} is forbidden when subject kind is not '{other}'")));
         }
     }
-    let detail = subject.child(own);
-    for name in fields.iter().filter(|_| !detail.is_absent()) {
-        let field = detail.child(name);
-        if field.is_empty() {
-            errors.push(field.required(""));
-        }
+}
+
+fn named(detail: &Field<'_>, kind: &str, errors: &mut Errors) {
+    let (name, namespace) = (detail.child("name"), detail.child("namespace"));
+    required(&name, errors);
+    if kind != "serviceAccount" {
+        return;
+    }
+    if !matches!(name.str(), "" | "*") {
+        looks_like(&name, names::is_dns1123_subdomain, errors);
+    }
+    if namespace.is_empty() {
+        errors.push(namespace.required("must specify namespace for service account"));
+    } else {
+        looks_like(&namespace, names::is_dns1123_label, errors);
     }
 }
 
 fn verbs(verbs: &Field<'_>, errors: &mut Errors) {
+    const KNOWN: [&str; 9] =
+        ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
     if verbs.is_empty() {
         errors.push(verbs.required("verbs must contain at least one value"));
-        return;
-    }
-    alone(verbs, "verbs", errors);
-    let known =
-        ["*", "create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch", "approve"];
-    let known = [&known[..], &["head", "options", "post", "put"]].concat();
-    for verb in verbs.items() {
-        if !known.contains(&verb.str()) {
-            errors.push(unsupported(&verb, &known));
-        }
+    } else if !alone(verbs, "verbs", errors) && verbs.items().any(|verb| !KNOWN.contains(&verb.str())) {
+        errors.push(verbs.not_supported(&KNOWN));
     }
 }
 
-fn alone(list: &Field<'_>, what: &str, errors: &mut Errors) {
-    if list.len() > 1 && list.items().any(|each| each.str() == "*") {
+/// Whether there is a star in the list, which must then stand alone.
+fn alone(list: &Field<'_>, what: &str, errors: &mut Errors) -> bool {
+    let has_star = list.items().any(|each| each.str() == "*");
+    if list.len() > 1 && has_star {
         errors.push(list.invalid(format!("if '*' is present, must not specify other {what}")));
     }
+    has_star
 }
 
 fn resource_rule(rule: &Field<'_>, errors: &mut Errors) {
@@ -167,10 +185,30 @@ fn resource_rule(rule: &Field<'_>, errors: &mut Errors) {
         let detail = "resource rules that are not cluster scoped must supply at least one namespace";
         errors.push(namespaces.required(detail));
     }
-    alone(&namespaces, "namespaces", errors);
-    for namespace in namespaces.items().filter(|each| each.str() != "*") {
-        looks_like(&namespace, names::is_dns1123_label, errors);
+    if !alone(&namespaces, "namespaces", errors) {
+        for namespace in namespaces.items() {
+            let mistakes = names::is_dns1123_label(namespace.str());
+            let told = |wrong| format!("each member of this list must be '*' or a DNS-1123 label; {wrong}");
+            errors.extend(mistakes.into_iter().map(|wrong| namespace.invalid(told(wrong))));
+        }
     }
+}
+
+/// The mistakes in the status of either kind.
+pub(super) fn status(object: &Field<'_>) -> Errors {
+    let mut errors = Errors::new();
+    let mut seen = BTreeSet::new();
+    let status = object.child("status");
+    for condition in status.child("conditions").items() {
+        let kind = condition.child("type");
+        if !seen.insert(kind.str().to_owned()) {
+            errors.push(kind.duplicate_value(kind.str()));
+        }
+        if kind.is_empty() {
+            errors.push(kind.required("must not be empty"));
+        }
+    }
+    errors
 }
 
 /// The mistakes of a PriorityLevelConfiguration.

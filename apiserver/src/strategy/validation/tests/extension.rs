@@ -223,6 +223,94 @@ fn flow_control_is_refused_where_upstream_refuses_it() {
 }
 
 #[test]
+fn a_flow_schema_names_requests_by_whom_and_for_what() {
+    let rule = |subject: Value, more: Value| {
+        let mut rule = json!({"subjects": [subject]});
+        json_patch::merge(&mut rule, &more);
+        json!({"spec": {"rules": [rule]}})
+    };
+    let (user, paths) = (
+        json!({"kind": "User", "user": {"name": "u"}}),
+        |paths: Value| json!({"nonResourceRules": [{"verbs": ["get"], "nonResourceURLs": paths}]}),
+    );
+    let at = "spec.rules[0]";
+    check("FlowSchema", rule(user.clone(), paths(json!(["/", "/healthz", "/apis/*"]))), &[]);
+    check("FlowSchema", rule(user.clone(), paths(json!(["*"]))), &[]);
+    let urls = format!("{at}.nonResourceRules[0].nonResourceURLs");
+    check(
+        "FlowSchema",
+        rule(user.clone(), paths(json!(["*", "/a"]))),
+        &[&format!(
+            "{urls}: Invalid value: [\"*\",\"/a\"]: if '*' is present, must not specify other non-resource URLs"
+        )],
+    );
+    check(
+        "FlowSchema",
+        rule(user.clone(), paths(json!(["", "a", "/a b", "/a//b", "/a*", "/*/*"]))),
+        &[
+            &format!("{urls}[0]: Invalid value: \"\": must not be empty"),
+            &format!("{urls}[1]: Invalid value: \"a\": must start with slash"),
+            &format!("{urls}[2]: Invalid value: \"/a b\": must not contain white-space"),
+            &format!("{urls}[3]: Invalid value: \"/a//b\": must not contain double slash"),
+            &format!("{urls}[4]: Invalid value: \"/a*\": wildcard can only do suffix matching"),
+            &format!("{urls}[5]: Invalid value: \"/*/*\": wildcard can only do suffix matching"),
+        ],
+    );
+    let resources = json!({"resourceRules": [
+        {"verbs": ["get", "post"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["A"]}]});
+    check(
+        "FlowSchema",
+        rule(user, resources),
+        &[
+            &format!(
+                "{at}.resourceRules[0].verbs: Unsupported value: [\"get\",\"post\"]: supported values: \"create\", \
+                 \"delete\", \"deletecollection\", \"get\", \"list\", \"patch\", \"proxy\", \"update\", \"watch\""
+            ),
+            &format!(
+                "{at}.resourceRules[0].namespaces[0]: Invalid value: \"A\": each member of this list must be '*' or a \
+                 DNS-1123 label; a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', \
+                 and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for \
+                 validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+            ),
+        ],
+    );
+    let account = |account: Value| json!({"kind": "ServiceAccount", "serviceAccount": account});
+    let at = "spec.rules[0].subjects[0]";
+    check("FlowSchema", rule(account(json!({"name": "*", "namespace": "n"})), paths(json!(["/"]))), &[]);
+    let mut both = account(json!({}));
+    both["user"] = json!({"name": "u"});
+    check(
+        "FlowSchema",
+        rule(both, paths(json!(["/"]))),
+        &[
+            &format!("{at}.serviceAccount.name: Required value"),
+            &format!("{at}.serviceAccount.namespace: Required value: must specify namespace for service account"),
+            &format!("{at}.user: Forbidden: user is forbidden when subject kind is not 'User'"),
+        ],
+    );
+    check(
+        "FlowSchema",
+        rule(json!({"kind": "Group"}), paths(json!(["/"]))),
+        &[&format!("{at}.group: Required value: group is required when subject kind is 'Group'")],
+    );
+}
+
+#[test]
+fn conditions_of_flow_control_have_types_of_their_own() {
+    let object = json!({"status": {"conditions": [{"type": "A"}, {"type": "A"}, {}]}});
+    for kind in ["FlowSchema", "PriorityLevelConfiguration"] {
+        let root = api::field::Field::root(&object);
+        let errors =
+            super::row(kind).strategy.validate_subresource(crate::row::Subresource::Status, &root, &Value::Null);
+        let expected = [
+            "status.conditions[1].type: Duplicate value: \"A\"",
+            "status.conditions[2].type: Required value: must not be empty",
+        ];
+        assert_eq!(super::texts(errors), expected, "{kind}");
+    }
+}
+
+#[test]
 fn a_hand_of_queues_is_drawn_from_a_hash_of_sixty_bits() {
     let queues = |queues: i64, hand: i64| {
         let queuing = json!({"queues": queues, "handSize": hand, "queueLengthLimit": 50});
