@@ -112,13 +112,16 @@ fn deployment(name: &str) -> Deployment {
     object(json!({"metadata": {"name": name}, "spec": spec}))
 }
 
-/// Makes a Deployment, and waits until its controller has seen to it.
-async fn roll_out(deployments: &Api<Deployment>, name: &str) {
+/// Makes a Deployment, and waits until its controller has seen to it. Returns what was written last.
+async fn roll_out(deployments: &Api<Deployment>, name: &str) -> Deployment {
     deployments.create(&PostParams::default(), &deployment(name)).await.unwrap();
-    let observed = |deployment: Option<&Deployment>| {
-        deployment.and_then(|it| it.status.as_ref()).is_some_and(|status| status.observed_generation.is_some())
+    let is_complete = |deployment: Option<&Deployment>| {
+        let conditions = deployment.and_then(|it| it.status.as_ref()?.conditions.as_ref());
+        let mut reasons = conditions.into_iter().flatten().filter_map(|condition| condition.reason.as_deref());
+        reasons.any(|reason| reason == "NewReplicaSetAvailable")
     };
-    timeout(PATIENCE, await_condition(deployments.clone(), name, observed)).await.unwrap().unwrap();
+    let complete = timeout(PATIENCE, await_condition(deployments.clone(), name, is_complete)).await.unwrap();
+    complete.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -136,7 +139,13 @@ async fn a_deployment_whose_revision_was_noted_is_still_of_its_first_generation(
 }
 
 /// A reader whose watch of Deployments tells nothing while the gate is shut, and which says when one is looked up.
-fn behind(server: &ApiServer, gate: watch::Receiver<bool>, looked_up: Arc<Notify>) -> Client {
+/// What its watch has told is in `told`.
+fn behind(
+    server: &ApiServer,
+    gate: watch::Receiver<bool>,
+    looked_up: Arc<Notify>,
+    told: watch::Sender<String>,
+) -> Client {
     let service = server.service_as(UserInfo::new(MANAGER, &[]));
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let is_deployments = request.uri().path().ends_with("/deployments");
@@ -144,7 +153,7 @@ fn behind(server: &ApiServer, gate: watch::Receiver<bool>, looked_up: Arc<Notify
         // The garbage collector's own watch is of metadata only.
         let of_metadata =
             format!("{:?}", request.headers().get(http::header::ACCEPT)).contains("PartialObjectMetadata");
-        let gate = (is_deployments && asks_for("watch=true") && !of_metadata).then(|| gate.clone());
+        let gate = (is_deployments && asks_for("watch=true") && !of_metadata).then(|| (gate.clone(), told.clone()));
         if is_deployments && asks_for("metadata.name") {
             looked_up.notify_one();
         }
@@ -154,8 +163,10 @@ fn behind(server: &ApiServer, gate: watch::Receiver<bool>, looked_up: Arc<Notify
             let frames = BodyStream::new(body).then(move |frame| {
                 let gate = gate.clone();
                 async move {
-                    if let Some(mut gate) = gate {
+                    if let Some((mut gate, told)) = gate {
                         let _ = gate.wait_for(|is_open| *is_open).await;
+                        let text = frame.as_ref().ok().and_then(|frame| frame.data_ref());
+                        told.send_modify(|told| told.push_str(&String::from_utf8_lossy(text.map_or(&[], |text| text))));
                     }
                     frame
                 }
@@ -172,11 +183,15 @@ fn behind(server: &ApiServer, gate: watch::Receiver<bool>, looked_up: Arc<Notify
 async fn what_was_orphaned_is_not_taken_back() {
     let shutdown = CancellationToken::new();
     let (gate, is_open) = watch::channel(true);
-    let looked_up = Arc::new(Notify::new());
-    let admin = cluster_with(&shutdown, |server| behind(server, is_open, looked_up.clone())).await;
+    let (looked_up, told) = (Arc::new(Notify::new()), watch::Sender::default());
+    let mut hears = told.subscribe();
+    let admin = cluster_with(&shutdown, |server| behind(server, is_open, looked_up.clone(), told)).await;
     let (deployments, replica_sets): (Api<Deployment>, Api<ReplicaSet>) =
         (Api::default_namespaced(admin.clone()), Api::default_namespaced(admin));
-    roll_out(&deployments, "left").await;
+    let left = roll_out(&deployments, "left").await;
+    // A controller that has not heard of its own last write looks at nothing until it has.
+    let last = format!("\"resourceVersion\":\"{}\"", left.metadata.resource_version.unwrap());
+    timeout(PATIENCE, hears.wait_for(|told| told.contains(&last))).await.expect("it hears of its write").unwrap();
     gate.send(false).unwrap();
     let orphan = DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
     deployments.delete("left", &orphan).await.unwrap();
