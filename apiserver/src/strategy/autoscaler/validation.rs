@@ -47,8 +47,10 @@ pub(super) fn status(autoscaler: &Field<'_>) -> Errors {
 fn check(spec: &Field<'_>, before: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let (least, most) = (spec.child("minReplicas"), spec.child("maxReplicas"));
-    if least.i64().is_some_and(|count| count < 1) {
-        errors.push(least.invalid("must be greater than or equal to 1"));
+    // Only a server with HPAScaleToZero lets an autoscaler go down to none; what such a server has stored may stay.
+    let lowest = i64::from(before.is_none_or(|before| before["minReplicas"] != 0));
+    if least.i64().is_some_and(|count| count < lowest) {
+        errors.push(least.invalid(format!("must be greater than or equal to {lowest}")));
     }
     let max = most.i64().unwrap_or_default();
     if max < 1 {

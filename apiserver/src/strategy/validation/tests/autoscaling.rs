@@ -202,3 +202,20 @@ fn the_status_counts_no_fewer_replicas_than_none() {
         ]
     );
 }
+
+#[test]
+fn what_scales_to_none_already_may_go_on_doing_so() {
+    let part = |least: i64| {
+        let mut part = metric(json!({"type": "External", "external": {
+            "metric": {"name": "hits"}, "target": {"type": "Value", "value": "1"}}}));
+        part["spec"]["minReplicas"] = least.into();
+        part
+    };
+    let cause = |value: i64, least: i64| {
+        format!("spec.minReplicas: Invalid value: {value}: must be greater than or equal to {least}")
+    };
+    check("HorizontalPodAutoscaler", part(0), &[&cause(0, 1)]);
+    check_update("HorizontalPodAutoscaler", part(1), part(0), &[&cause(0, 1)]);
+    check_update("HorizontalPodAutoscaler", part(0), json!({"metadata": {"labels": {"a": "b"}}}), &[]);
+    check_update("HorizontalPodAutoscaler", part(0), part(-1), &[&cause(-1, 0)]);
+}
