@@ -15,19 +15,34 @@ const MAX_REPEAT: u32 = 1000;
 /// All letters of Unicode, repeated as often, take less.
 const MAX_BYTES: usize = 128 << 20;
 
+/// Reads a pattern of a schema, without compiling it: that may take a second, and a definition has many.
+///
+/// # Errors
+/// Go's words for what is wrong.
+pub(super) fn read(pattern: &str) -> Result<(), String> {
+    let translated = translated(pattern)?;
+    regex_syntax::parse(&translated).map(|_| ()).map_err(|error| not_understood(&error.to_string()))
+}
+
 /// Compiles a pattern of a schema.
 ///
 /// # Errors
 /// Go's words for what is wrong.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
-    let translated =
-        translate(pattern).map_err(|(what, where_)| format!("error parsing regexp: {what}: `{where_}`"))?;
+    let translated = translated(pattern)?;
     RegexBuilder::new(&translated).size_limit(MAX_BYTES).build().map_err(|error| match error {
-        regex::Error::Syntax(text) => {
-            format!("error parsing regexp: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: "))
-        }
+        regex::Error::Syntax(text) => not_understood(&text),
         _ => "error parsing regexp: expression too large".to_owned(),
     })
+}
+
+fn translated(pattern: &str) -> Result<String, String> {
+    translate(pattern).map_err(|(what, where_)| format!("error parsing regexp: {what}: `{where_}`"))
+}
+
+/// What the matcher says of a pattern: its last line tells why.
+fn not_understood(text: &str) -> String {
+    format!("error parsing regexp: {}", text.lines().last().unwrap_or_default().trim_start_matches("error: "))
 }
 
 /// What is wrong, and the part of the pattern that it is wrong with.
@@ -351,7 +366,15 @@ mod tests {
             ("(?<!a)", "invalid named capture: `(?<!a)`"),
             ("(?x)a", "invalid or unsupported Perl syntax: `(?x`"),
         ] {
-            assert_eq!(compile(pattern).unwrap_err(), format!("error parsing regexp: {why}"), "{pattern}");
+            assert_eq!(read(pattern).unwrap_err(), format!("error parsing regexp: {why}"), "{pattern}");
+            assert_eq!(read(pattern), compile(pattern).map(|_| ()), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn very_many_patterns_are_read_that_would_take_long_to_compile() {
+        for repetitions in 1..=1000 {
+            assert_eq!(read(&format!(r"^\pL{{{repetitions}}}\p{{Greek}}+$")), Ok(()));
         }
     }
 }

@@ -5,6 +5,8 @@
 //!
 //! Paths are those of upstream's internal type: what all versions have alike stands in the spec there.
 
+use std::collections::BTreeSet;
+
 use api::{field::Field, names};
 use serde_json::Value;
 
@@ -102,15 +104,19 @@ fn stored_versions(definition: &Field<'_>, errors: &mut Errors) {
         errors.push(stored.invalid_value(Value::Null, "must have at least one stored version"));
         return;
     }
+    let names = versions.value.as_array().into_iter().flatten().map(|each| &each["name"]);
+    let known: BTreeSet<&str> = names.map(|name| name.as_str().unwrap_or_default()).collect();
+    let remembered = stored.value.as_array().into_iter().flatten();
+    let remembered: BTreeSet<&str> = remembered.map(|name| name.as_str().unwrap_or_default()).collect();
     for version in versions.items().filter(|each| each.child("storage").bool()) {
         let name = version.child("name").str();
-        if !stored.items().any(|each| each.str() == name) {
+        if !remembered.contains(name) {
             errors.push(stored.invalid(format!("must have the storage version {name}")));
         }
     }
     for version in stored.items() {
         let name = version.str();
-        if !versions.items().any(|each| each.child("name").str() == name) {
+        if !known.contains(name) {
             errors.push(version.invalid(format!(
                 "missing from spec.versions; {name} was previously a storage version, and must remain in \
                  spec.versions until a storage migration ensures no data remains persisted in {name} and removes \

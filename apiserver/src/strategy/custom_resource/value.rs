@@ -2,13 +2,19 @@
 //!
 //! Upstream: kube-openapi/pkg/validation/validate (schema.go, type.go, validator.go, slice_validator.go,
 //!   object_validator.go, schema_props.go), apiextensions-apiserver/pkg/apiserver/validation/validation.go
-//! Left out: keywords that no structural schema has; patterns are compiled each time they are asked.
+//! Left out: keywords that no structural schema has.
 //!
 //! As upstream's, a mistake stands at the path of the value as a whole, then a point, then the way inside it.
 
 mod formats;
 
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
+
 use api::field::{ErrorType, Field, FieldError};
+use regex::Regex;
 use serde_json::Value;
 
 use super::pattern;
@@ -21,8 +27,37 @@ pub(super) fn mistakes(value: &Field<'_>, schema: &Value) -> Errors {
         "" => whole.clone(),
         way => format!("{whole}.{way}"),
     };
-    let found = check("", value.value, schema).mistakes.into_iter();
+    let found = each_once(check("", value.value, schema, &Patterns::default()).mistakes).into_iter();
     found.map(|mistake| FieldError { field: place(mistake.field), ..mistake }).collect()
+}
+
+/// What several alternatives have found is said once, where it was said first.
+fn each_once(mut mistakes: Errors) -> Errors {
+    let mut seen = BTreeSet::new();
+    mistakes.retain(|mistake| seen.insert(mistake.to_string()));
+    mistakes
+}
+
+/// So many compiled patterns are kept: those of one list's items.
+const MAX_PATTERNS: usize = 16;
+
+/// The patterns that were asked, compiled: the items of a list ask the same ones again.
+#[derive(Default)]
+struct Patterns<'a>(RefCell<BTreeMap<&'a str, Result<Regex, String>>>);
+
+impl<'a> Patterns<'a> {
+    /// Whether the pattern matches the text.
+    ///
+    /// # Errors
+    /// Go's words for what is wrong with the pattern.
+    fn is_match(&self, pattern: &'a str, text: &str) -> Result<bool, String> {
+        let mut compiled = self.0.borrow_mut();
+        if compiled.len() >= MAX_PATTERNS && !compiled.contains_key(pattern) {
+            compiled.clear();
+        }
+        let regex = compiled.entry(pattern).or_insert_with(|| pattern::compile(pattern));
+        regex.as_ref().map(|regex| regex.is_match(text)).map_err(Clone::clone)
+    }
 }
 
 /// What was found so far. The fields of mistakes are ways inside the value.
@@ -34,14 +69,10 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Adds what one keyword's check found; what was found before is not found again.
+    /// Adds what one keyword's check found.
     fn add(&mut self, other: Outcome) {
         self.matches += other.matches;
-        for mistake in other.mistakes {
-            if !self.mistakes.contains(&mistake) {
-                self.mistakes.push(mistake);
-            }
-        }
+        self.mistakes.extend(other.mistakes);
     }
 
     /// As [`Outcome::add`], for a check that was made.
@@ -74,7 +105,7 @@ fn wrong_type(way: &str, wanted: &str, found: &str) -> FieldError {
     mistake(ErrorType::TypeInvalid, way, found, detail)
 }
 
-fn check(way: &str, value: &Value, schema: &Value) -> Outcome {
+fn check<'a>(way: &str, value: &Value, schema: &'a Value, patterns: &Patterns<'a>) -> Outcome {
     let mut outcome = Outcome::default();
     if value.is_null() {
         outcome.add(type_of(way, value, schema));
@@ -84,9 +115,9 @@ fn check(way: &str, value: &Value, schema: &Value) -> Outcome {
     if !types(schema).is_empty() || !format(schema).is_empty() {
         outcome.step(type_of(way, value, schema));
     }
-    outcome.step(alternatives(way, value, schema));
+    outcome.step(alternatives(way, value, schema, patterns));
     if let Value::String(text) = value {
-        outcome.step(string(way, text, schema));
+        outcome.step(string(way, text, schema, patterns));
         if let Some(is_of_format) = formats::known(format(schema)) {
             let refusal = (!is_of_format(text)).then(|| wrong_type(way, format(schema), text));
             outcome.step(refusal.map(Outcome::from).unwrap_or_default());
@@ -96,11 +127,11 @@ fn check(way: &str, value: &Value, schema: &Value) -> Outcome {
         outcome.step(number(way, value, schema));
     }
     if let Value::Array(items) = value {
-        outcome.step(array(way, items, schema));
+        outcome.step(array(way, items, schema, patterns));
     }
     outcome.step(enumerated(way, value, schema));
     if value.is_object() {
-        outcome.step(object(way, value, schema));
+        outcome.step(object(way, value, schema, patterns));
     }
     outcome.matches += 1;
     outcome
@@ -168,7 +199,7 @@ fn enumerated(way: &str, value: &Value, schema: &Value) -> Outcome {
     mistake(ErrorType::NotSupported, way, value.clone(), detail).into()
 }
 
-fn string(way: &str, text: &str, schema: &Value) -> Outcome {
+fn string<'a>(way: &str, text: &str, schema: &'a Value, patterns: &Patterns<'a>) -> Outcome {
     let length = text.chars().count() as u64;
     if let Some(most) = schema["maxLength"].as_u64().filter(|most| length > *most) {
         let detail = format!("may not be more than {most} bytes");
@@ -180,9 +211,9 @@ fn string(way: &str, text: &str, schema: &Value) -> Outcome {
     let Some(pattern) = schema["pattern"].as_str().filter(|pattern| !pattern.is_empty()) else {
         return Outcome::default();
     };
-    match pattern::compile(pattern) {
-        Ok(regex) if regex.is_match(text) => Outcome::default(),
-        Ok(_) => invalid(way, text, &format!("should match '{pattern}'")).into(),
+    match patterns.is_match(pattern, text) {
+        Ok(true) => Outcome::default(),
+        Ok(false) => invalid(way, text, &format!("should match '{pattern}'")).into(),
         Err(why) => invalid(way, text, &format!("should match '{pattern}, but pattern is invalid: {why}'")).into(),
     }
 }
@@ -218,11 +249,11 @@ fn number(way: &str, value: &Value, schema: &Value) -> Outcome {
     outcome
 }
 
-fn array(way: &str, items: &[Value], schema: &Value) -> Outcome {
+fn array<'a>(way: &str, items: &[Value], schema: &'a Value, patterns: &Patterns<'a>) -> Outcome {
     let mut outcome = Outcome { matches: 1, ..Outcome::default() };
     if schema["items"].is_object() {
         for (index, item) in items.iter().enumerate() {
-            outcome.add(check(&format!("{way}[{index}]"), item, &schema["items"]));
+            outcome.add(check(&format!("{way}[{index}]"), item, &schema["items"], patterns));
         }
     }
     let count = items.len();
@@ -235,7 +266,7 @@ fn array(way: &str, items: &[Value], schema: &Value) -> Outcome {
     outcome
 }
 
-fn object(way: &str, value: &Value, schema: &Value) -> Outcome {
+fn object<'a>(way: &str, value: &Value, schema: &'a Value, patterns: &Patterns<'a>) -> Outcome {
     let Some(entries) = value.as_object() else { return Outcome::default() };
     let count = entries.len();
     if let Some(least) = schema["minProperties"].as_u64().filter(|least| (count as u64) < *least) {
@@ -251,13 +282,13 @@ fn object(way: &str, value: &Value, schema: &Value) -> Outcome {
             let detail = format!("{way}.{name} in body is a forbidden property");
             outcome.add(mistake(ErrorType::Invalid, way, name.as_str(), detail).into());
         } else if additional.is_object() {
-            outcome.add(check(&format!("{way}.{name}"), value, additional));
+            outcome.add(check(&format!("{way}.{name}"), value, additional, patterns));
         }
     }
     for (name, property) in properties.as_object().into_iter().flatten() {
         if let Some(value) = entries.get(name) {
             let way = if way.is_empty() { name.clone() } else { format!("{way}.{name}") };
-            outcome.add(check(&way, value, property));
+            outcome.add(check(&way, value, property, patterns));
         }
     }
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -269,11 +300,11 @@ fn object(way: &str, value: &Value, schema: &Value) -> Outcome {
 }
 
 /// What allOf, anyOf, oneOf and not ask for.
-fn alternatives(way: &str, value: &Value, schema: &Value) -> Outcome {
+fn alternatives<'a>(way: &str, value: &Value, schema: &'a Value, patterns: &Patterns<'a>) -> Outcome {
     let mut outcome = Outcome::default();
     let of_whole = |why: String| Outcome::from(mistake(ErrorType::Invalid, "", "", format!("{way:?} must {why}")));
     let results = |name: &str| -> Vec<Outcome> {
-        schema[name].as_array().into_iter().flatten().map(|each| check(way, value, each)).collect()
+        schema[name].as_array().into_iter().flatten().map(|each| check(way, value, each, patterns)).collect()
     };
     let is_valid = |outcome: &Outcome| outcome.mistakes.is_empty();
     let any = results("anyOf");
@@ -301,11 +332,10 @@ fn alternatives(way: &str, value: &Value, schema: &Value) -> Outcome {
         outcome.add(of_whole(format!("validate all the schemas (allOf){none}")));
     }
     let not = &schema["not"];
-    if not.is_object() && is_valid(&check(way, value, not)) {
+    if not.is_object() && is_valid(&check(way, value, not, patterns)) {
         outcome.add(of_whole("not validate the schema (not)".to_owned()));
     }
-    outcome.matches += 1;
-    outcome
+    Outcome { mistakes: each_once(outcome.mistakes), matches: outcome.matches + 1 }
 }
 
 /// The first alternative without mistakes, or else the first of those that have the most right.

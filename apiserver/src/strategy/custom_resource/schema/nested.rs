@@ -49,7 +49,7 @@ pub(super) fn value_validation(schema: &Field<'_>, form: IntOrString, errors: &m
     nested(&schema.child("not"), IntOrString::Nowhere, errors);
     let pattern = schema.child("pattern");
     if !pattern.is_empty()
-        && let Err(why) = pattern::compile(pattern.str())
+        && let Err(why) = pattern::read(pattern.str())
     {
         errors.push(pattern.invalid(format!("must be a valid regular expression, but isn't: {why}")));
     }

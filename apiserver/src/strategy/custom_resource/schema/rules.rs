@@ -4,6 +4,8 @@
 //!   (ValidateCustomResourceDefinitionOpenAPISchema)
 //! Left out: compiling and costing expressions; whether a rule uses `oldSelf`, and may.
 
+use std::cell::LazyCell;
+
 use api::field::Field;
 
 use super::{field_path, parts};
@@ -13,6 +15,8 @@ const REASONS: [&str; 4] = ["FieldValueDuplicate", "FieldValueForbidden", "Field
 
 /// The mistakes of a schema's rules.
 pub(super) fn rules(schema: &Field<'_>, errors: &mut Errors) {
+    // Of what is no structural schema, nobody can say where a path leads.
+    let is_structural = LazyCell::new(|| parts::unsupported(schema.value).is_none());
     for rule in schema.child("x-kubernetes-validations").items() {
         expression_and_message(&rule, errors);
         let expression = rule.child("messageExpression");
@@ -20,7 +24,10 @@ pub(super) fn rules(schema: &Field<'_>, errors: &mut Errors) {
             errors.push(expression.required("messageExpression must be non-empty if specified"));
         }
         optional_one_of(&rule.child("reason"), &REASONS, errors);
-        field_path_of(schema, &rule.child("fieldPath"), errors);
+        let path = rule.child("fieldPath");
+        if !path.is_empty() && !leads_somewhere(&path, schema, errors) && *is_structural {
+            errors.push(path.invalid("fieldPath must be a valid path"));
+        }
     }
 }
 
@@ -37,20 +44,15 @@ fn expression_and_message(rule: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn field_path_of(schema: &Field<'_>, path: &Field<'_>, errors: &mut Errors) {
-    if path.is_empty() {
-        return;
-    }
+/// Whether the path leads somewhere in the schema; says what else is wrong with it.
+fn leads_somewhere(path: &Field<'_>, schema: &Field<'_>, errors: &mut Errors) -> bool {
     if is_blank(path) {
         errors.push(path.invalid("fieldPath must be non-empty if specified"));
     }
     if has_line_breaks(path.str()) {
         errors.push(path.invalid("fieldPath must not contain line breaks"));
     }
-    let resolved = field_path::resolve(path.str(), schema.value, field_path::Notation::DotsAndBrackets);
-    if resolved.is_err() && parts::unsupported(schema.value).is_none() {
-        errors.push(path.invalid("fieldPath must be a valid path"));
-    }
+    field_path::resolve(path.str(), schema.value, field_path::Notation::DotsAndBrackets).is_ok()
 }
 
 /// Whether there is a text, and nothing to read in it.

@@ -160,3 +160,21 @@ fn of_alternatives_that_all_fail_the_best_is_reported() {
         &["x: Invalid value: \"\": \"\" must not validate the schema (not)"],
     );
 }
+
+#[test]
+fn the_items_of_a_long_list_ask_for_a_pattern_that_is_compiled_once() {
+    let items = json!({"type": "string", "pattern": r"^\pL{900}$"});
+    let list: Vec<&str> = vec!["a"; 2000];
+    let object = json!({"x": list});
+    let found = mistakes(&Field::root(&object).child("x"), &json!({"type": "array", "items": items}));
+    assert_eq!(found.len(), 2000);
+}
+
+#[test]
+fn all_of_very_many_mistakes_are_found_each_once() {
+    let twice = json!({"type": "array", "items": {"type": "string", "allOf": [{"minimum": 2}, {"minimum": 2}]}});
+    let object = json!({"x": vec![1; 50_000]});
+    let found = mistakes(&Field::root(&object).child("x"), &twice);
+    assert_eq!(found.iter().filter(|mistake| mistake.kind == ErrorType::TypeInvalid).count(), 50_000);
+    assert_eq!(found.iter().filter(|mistake| mistake.detail.contains("equal to 2")).count(), 50_000);
+}

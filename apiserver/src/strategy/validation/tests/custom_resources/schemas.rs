@@ -364,3 +364,17 @@ fn rules_have_an_expression_and_what_they_say_is_one_line() {
         ],
     );
 }
+
+#[test]
+fn paths_that_lead_nowhere_in_a_wide_schema_are_all_told_without_reading_it_for_each() {
+    let properties: serde_json::Map<String, Value> =
+        (0..2000).map(|at| (format!("p{at}"), json!({"type": "string"}))).collect();
+    let rules = vec![json!({"rule": "true", "fieldPath": ".x"}); 2000];
+    let field = json!({"type": "object", "properties": properties, "x-kubernetes-validations": rules});
+    let causes: Vec<String> = (0..2000)
+        .map(|at| {
+            format!(".x-kubernetes-validations[{at}].fieldPath: Invalid value: \".x\": fieldPath must be a valid path")
+        })
+        .collect();
+    check_field(field, &causes.iter().map(String::as_str).collect::<Vec<_>>());
+}
