@@ -3,6 +3,7 @@
 //! Upstream: pkg/registry/batch/cronjob/strategy.go, pkg/apis/batch/v1/defaults.go
 //! Left out: nothing.
 
+mod schedule;
 pub(crate) mod validation;
 
 use api::field::{Field, FieldError};

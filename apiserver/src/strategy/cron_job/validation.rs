@@ -1,11 +1,12 @@
 //! What a CronJob may be.
 //!
 //! Upstream: pkg/apis/batch/validation/validation.go (ValidateCronJob)
-//! Left out: the parser's own words about a schedule beyond the number of its fields and their ranges.
+//! Left out: nothing.
 
 use api::{field::Field, object::Object as _};
 use serde_json::Value;
 
+use super::schedule;
 use crate::strategy::{
     job::validation::job_spec,
     validation::{Errors, not_negative, required_one_of},
@@ -21,7 +22,7 @@ pub(super) fn cron_job(cron_job: &Field<'_>) -> Errors {
     let schedule = spec.child("schedule");
     if schedule.is_empty() {
         errors.push(schedule.required(""));
-    } else if let Err(why) = check_schedule(schedule.str()) {
+    } else if let Err(why) = schedule::check(schedule.str()) {
         errors.push(schedule.invalid(why));
     }
     if schedule.str().contains("TZ") {
@@ -71,59 +72,4 @@ pub(super) fn create(cron_job: &Field<'_>) -> Errors {
 /// The mistakes in a change.
 pub(super) fn update(cron_job: &Field<'_>, _current: &Value) -> Errors {
     self::cron_job(cron_job)
-}
-
-/// Why a schedule can't be read, in the parser's words where they are known.
-fn check_schedule(schedule: &str) -> Result<(), String> {
-    const FIELDS: [(i64, i64); 5] = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)];
-    const MACROS: [&str; 7] = ["@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"];
-    if let Some(every) = schedule.strip_prefix("@every ") {
-        return if every.trim().is_empty() { Err(format!("failed to parse duration {schedule}")) } else { Ok(()) };
-    }
-    if schedule.starts_with('@') {
-        let known = MACROS.contains(&schedule);
-        return if known { Ok(()) } else { Err(format!("unrecognized descriptor: {schedule}")) };
-    }
-    let words: Vec<&str> = schedule.split_whitespace().filter(|word| !word.contains("TZ=")).collect();
-    if words.len() != FIELDS.len() {
-        return Err(format!("expected exactly 5 fields, found {}: [{}]", words.len(), words.join(" ")));
-    }
-    words.iter().zip(FIELDS).try_for_each(|(word, range)| word.split(',').try_for_each(|part| check_field(part, range)))
-}
-
-fn check_field(part: &str, (first, last): (i64, i64)) -> Result<(), String> {
-    let (range, step) = part.split_once('/').unwrap_or((part, "1"));
-    if !step.parse::<i64>().is_ok_and(|step| step > 0) {
-        return Err(format!("failed to parse int from {step}: strconv.Atoi: parsing {step:?}: invalid syntax"));
-    }
-    if matches!(range, "*" | "?") {
-        return Ok(());
-    }
-    let (low, high) = range.split_once('-').unwrap_or((range, range));
-    let number = |text: &str| match name_value(text) {
-        Some(number) => Ok(number),
-        None => text
-            .parse::<i64>()
-            .map_err(|_| format!("failed to parse int from {text}: strconv.Atoi: parsing {text:?}: invalid syntax")),
-    };
-    let (start, end) = (number(low)?, number(high)?);
-    if start < first {
-        return Err(format!("beginning of range ({start}) below minimum ({first}): {part}"));
-    }
-    if end > last {
-        return Err(format!("end of range ({end}) above maximum ({last}): {part}"));
-    }
-    if start > end {
-        return Err(format!("beginning of range ({start}) beyond end of range ({end}): {part}"));
-    }
-    Ok(())
-}
-
-/// The number of a month or weekday that is written as a name.
-fn name_value(text: &str) -> Option<i64> {
-    const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    const DAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let lower = text.to_ascii_lowercase();
-    let place = |names: &[&str], first: i64| names.iter().position(|name| *name == lower).map(|at| at as i64 + first);
-    place(&MONTHS, 1).or_else(|| place(&DAYS, 0))
 }

@@ -1,7 +1,7 @@
 //! What webhook configurations may be; and the rules that say which requests a webhook or policy is about.
 //!
 //! Upstream: pkg/apis/admissionregistration/validation/validation.go, apiserver/pkg/util/webhook/validation.go
-//! Left out: compiling the expressions of match conditions; overlap of resource rules with subresources.
+//! Left out: compiling the expressions of match conditions.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,6 @@ use api::{
     field::{Field, FieldError},
     names,
 };
-use serde_json::Value;
 
 use crate::strategy::validation::{
     Errors, looks_like, optional_one_of, port_number, required, required_one_of, selectors::label_selector, unsupported,
@@ -221,17 +220,37 @@ fn alone(list: &Field<'_>, words: &str, errors: &mut Errors) {
     }
 }
 
+/// Names of resources, with subresources behind a slash: what a wildcard says already is not said again behind it.
 fn resources(list: &Field<'_>, errors: &mut Errors) {
     not_empty(list, errors);
-    for resource in list.items() {
-        required(&resource, errors);
+    let (mut all_of_resource, mut of_all_resources) = (BTreeSet::new(), BTreeSet::new());
+    // As upstream, only the last name without a subresource counts beside `*`.
+    let mut last_plain = None;
+    for item in list.items() {
+        let name = item.str();
+        let Some((resource, subresource)) = name.split_once('/') else {
+            required(&item, errors);
+            last_plain = if name.is_empty() { last_plain } else { Some(name) };
+            continue;
+        };
+        if all_of_resource.contains(resource) {
+            errors.push(item.invalid(format!("if '{resource}/*' is present, must not specify {name}")));
+        }
+        if of_all_resources.contains(subresource) {
+            errors.push(item.invalid(format!("if '*/{subresource}' is present, must not specify {name}")));
+        }
+        if subresource == "*" {
+            all_of_resource.insert(resource.to_owned());
+        }
+        if resource == "*" {
+            of_all_resources.insert(subresource.to_owned());
+        }
     }
-    let has = |wanted: &str| list.value.as_array().is_some_and(|all| all.iter().any(|each| each == wanted));
-    let plain = |each: &Value| each.as_str().is_some_and(|name| name != "*" && !name.contains('/'));
+    let has = |wanted: &str| list.items().any(|item| item.str() == wanted);
     if list.len() > 1 && has("*/*") {
         errors.push(list.invalid("if '*/*' is present, must not specify other resources"));
     }
-    if has("*") && list.value.as_array().is_some_and(|all| all.iter().any(plain)) {
+    if has("*") && last_plain.is_some_and(|name| name != "*") {
         errors.push(list.invalid("if '*' is present, must not specify other resources without subresources"));
     }
 }

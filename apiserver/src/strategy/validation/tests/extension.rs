@@ -52,6 +52,44 @@ fn hook(field: &str, value: Value) -> Value {
 }
 
 #[test]
+fn what_a_wildcard_says_of_resources_is_not_said_again() {
+    let check = |resources: Value, causes: &[&str]| {
+        let rule = json!({"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": resources});
+        check("ValidatingWebhookConfiguration", hook("rules", json!([rule])), causes);
+    };
+    check(json!(["pods", "pods/*", "*/scale", "deployments/status"]), &[]);
+    check(json!(["*", "*/scale", "pods/log"]), &[]);
+    // As upstream: what stands last counts.
+    check(json!(["pods", "*"]), &[]);
+    let resources = "webhooks[0].rules[0].resources";
+    check(
+        json!(["*", "pods"]),
+        &[&format!(
+            "{resources}: Invalid value: [\"*\",\"pods\"]: if '*' is present, must not specify other resources without \
+             subresources"
+        )],
+    );
+    check(
+        json!(["pods/*", "pods/log", "*/log", "nodes/log"]),
+        &[
+            &format!("{resources}[1]: Invalid value: \"pods/log\": if 'pods/*' is present, must not specify pods/log"),
+            &format!("{resources}[3]: Invalid value: \"nodes/log\": if '*/log' is present, must not specify nodes/log"),
+        ],
+    );
+    check(
+        json!(["*/*", "", "*/scale"]),
+        &[
+            &format!("{resources}[1]: Required value"),
+            &format!("{resources}[2]: Invalid value: \"*/scale\": if '*/*' is present, must not specify */scale"),
+            &format!(
+                "{resources}: Invalid value: [\"*/*\",\"\",\"*/scale\"]: if '*/*' is present, must not specify other \
+                 resources"
+            ),
+        ],
+    );
+}
+
+#[test]
 fn a_webhook_says_whom_to_call_and_about_what() {
     let check = |field: &str, value: Value, causes: &[&str]| {
         check("ValidatingWebhookConfiguration", hook(field, value), causes);
