@@ -1,7 +1,7 @@
 //! Decides a container's environment variables.
 //!
 //! Upstream: pkg/kubelet/kubelet_pods.go (makeEnvironmentVariables), pkg/kubelet/envvars
-//! Left out: `fileKeyRef`.
+//! Left out: `fileKeyRef`: the container waits and says so, it does not run without the variable.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,8 @@ pub struct Sources<'a> {
 /// The variables in order of definition: services, then `envFrom`, then `env`, a later one of a name replacing an earlier.
 ///
 /// # Errors
-/// A reference that is not optional leads nowhere; the text is the message of `CreateContainerConfigError`.
+/// A reference that is not optional leads nowhere, or one is to a file; the text is the message of
+/// `CreateContainerConfigError`.
 pub fn variables(pod: &Pod, container: &Container, sources: &Sources) -> Result<Vec<(String, String)>, String> {
     let namespace = pod_spec::namespace(pod);
     let mut variables = BTreeMap::new();
@@ -86,6 +87,13 @@ fn resolve(pod: &Pod, container: &Container, from: &EnvVarSource, sources: &Sour
                 value => Ok(value.map(|bytes| String::from_utf8_lossy(&bytes.0).into_owned())),
             },
         };
+    }
+    if let Some(file) = &from.file_key_ref {
+        // Optional or not: whether the file has the key is not known.
+        return Err(format!(
+            "fileKeyRef is not supported by this kubelet: key {} of file {} in volume {}",
+            file.key, file.path, file.volume_name
+        ));
     }
     Ok(None)
 }

@@ -50,6 +50,16 @@ fn a_missing_config_map_is_an_error_unless_optional() {
 }
 
 #[test]
+fn a_variable_from_a_file_keeps_the_container_waiting() {
+    for optional in [false, true] {
+        let container = json!({ "name": "main", "env": [{ "name": "A", "valueFrom": {
+            "fileKeyRef": { "volumeName": "v", "path": "a.env", "key": "K", "optional": optional } } }] });
+        let message = "fileKeyRef is not supported by this kubelet: key K of file a.env in volume v";
+        assert_eq!(resolve_all(container, json!([])), Err(message.into()));
+    }
+}
+
+#[test]
 fn the_downward_api_tells_fields_and_limits() {
     let env = json!([
         { "name": "APP", "valueFrom": { "fieldRef": { "fieldPath": "metadata.labels['app']" } } },

@@ -1,11 +1,12 @@
 //! Environment variables and where their values come from.
 //!
-//! Upstream: pkg/apis/core/validation/validation.go (ValidateEnv, ValidateEnvFrom, validateObjectFieldSelector)
-//! Left out: `fileKeyRef`, whose gate is off.
+//! Upstream: pkg/apis/core/validation/validation.go (ValidateEnv, ValidateEnvFrom, validateObjectFieldSelector,
+//!   validateFileKeySelector, validateFileKeyRefVolumes)
+//! Left out: nothing.
 
 use api::{field::Field, names, quantity::Quantity};
 
-use super::{Errors, looks_like, required_like, unsupported};
+use super::{Errors, key_to_path, looks_like, required, required_like, unsupported, volume_mounts};
 
 const ENV_FIELDS: [&str; 9] = [
     "metadata.name",
@@ -76,8 +77,11 @@ fn value_from(from: &Field<'_>, has_value: bool, errors: &mut Errors) {
             key_selector(&from.child(name), errors);
         }
     }
+    if source("fileKeyRef") {
+        file_selector(&from.child("fileKeyRef"), errors);
+    }
     let complaint = match sources {
-        0 => "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`",
+        0 => "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         _ if has_value => "may not be specified when `value` is not empty",
         1 => return,
         _ => "may not have more than one field specified at a time",
@@ -88,6 +92,38 @@ fn value_from(from: &Field<'_>, has_value: bool, errors: &mut Errors) {
 fn key_selector(selector: &Field<'_>, errors: &mut Errors) {
     looks_like(&selector.child("name"), names::is_dns1123_subdomain, errors);
     required_like(&selector.child("key"), names::is_config_map_key, errors);
+}
+
+fn file_selector(selector: &Field<'_>, errors: &mut Errors) {
+    required_like(&selector.child("key"), names::is_env_var_name, errors);
+    required_like(&selector.child("volumeName"), names::is_dns1123_label, errors);
+    let path = selector.child("path");
+    required(&path, errors);
+    key_to_path::no_backsteps(&path, errors);
+}
+
+/// The files that variables are read from lie in `emptyDir` volumes of the pod.
+pub(crate) fn file_volumes(spec: &Field<'_>, errors: &mut Errors) {
+    let volumes = spec.value["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.child(list).items() {
+            for variable in container.child("env").items() {
+                let from = variable.child("valueFrom");
+                let selector = from.child("fileKeyRef");
+                if selector.is_absent() {
+                    continue;
+                }
+                let name = selector.child("volumeName");
+                match volumes.iter().rfind(|volume| volume["name"] == name.str()) {
+                    None => errors.push(volume_mounts::missing(&name)),
+                    Some(volume) if volume["emptyDir"].is_null() => {
+                        errors.push(name.invalid("referenced volume must be of type emptyDir"));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+    }
 }
 
 /// Checks a reference to a field of the pod; `supported` are those without a subscript.

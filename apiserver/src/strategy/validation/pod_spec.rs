@@ -9,7 +9,7 @@ use api::{field::Field, names};
 use serde_json::Value;
 
 use super::{
-    Errors, affinity, containers, dns, in_range, optional_like, probes, required_one_of,
+    Errors, affinity, containers, dns, env, in_range, optional_like, probes, required_one_of,
     resources::{self, Asker},
     security,
     volumes::volumes,
@@ -73,6 +73,7 @@ pub(crate) fn pod_spec(spec: &Field<'_>, holder: Holder<'_>, errors: &mut Errors
     if !os.is_absent() {
         operating_system(&os, errors);
     }
+    env::file_volumes(spec, errors);
 }
 
 fn operating_system(os: &Field<'_>, errors: &mut Errors) {

@@ -38,7 +38,8 @@ pub(crate) fn mounts_and_devices(container: &Field<'_>, volumes: &Volumes<'_>, e
     for_devices(&devices, &mounts, volumes, errors);
 }
 
-fn missing(name: &Field<'_>) -> api::field::FieldError {
+/// The error for a name that no volume of the pod has; an absent one shows as "".
+pub(crate) fn missing(name: &Field<'_>) -> api::field::FieldError {
     api::field::FieldError { value: name.str().into(), ..name.not_found() }
 }
 

@@ -145,6 +145,71 @@ fn mounts_refer_to_volumes_that_are_there() {
 }
 
 #[test]
+fn a_variable_may_come_from_a_file_of_an_empty_dir() {
+    const AT: &str = "spec.containers[0].env[0].valueFrom";
+    let with = |from: Value, value: &str, volume: Value| {
+        let mut pod = container(json!({"env": [{"name": "A", "value": value, "valueFrom": from}]}));
+        pod["spec"]["volumes"] = json!([volume]);
+        pod
+    };
+    let file = |fields: Value| {
+        let mut selector = json!({"volumeName": "v", "path": "a/b.env", "key": "K"});
+        json_patch::merge(&mut selector, &fields);
+        json!({ "fileKeyRef": selector })
+    };
+    let empty = || json!({"name": "v", "emptyDir": {}});
+    check("Pod", with(file(json!({"optional": true})), "", empty()), &[]);
+    // Upstream refuses no absolute path, whatever the field's description says.
+    check("Pod", with(file(json!({"path": "/a", "key": "any.thing else"})), "", empty()), &[]);
+    check(
+        "Pod",
+        with(file(json!({"volumeName": null, "path": null, "key": null})), "", empty()),
+        &[
+            &format!("{AT}.fileKeyRef.key: Required value"),
+            &format!("{AT}.fileKeyRef.volumeName: Required value"),
+            &format!("{AT}.fileKeyRef.path: Required value"),
+            &format!("{AT}.fileKeyRef.volumeName: Not found: \"\""),
+        ],
+    );
+    let characters = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+    check(
+        "Pod",
+        with(file(json!({"volumeName": "V_", "path": "a/../b", "key": "a=b"})), "", empty()),
+        &[
+            &format!("{AT}.fileKeyRef.key: Invalid value: \"a=b\": {characters}"),
+            &format!("{AT}.fileKeyRef.volumeName: Invalid value: \"V_\": {LABEL}"),
+            &format!("{AT}.fileKeyRef.path: Invalid value: \"a/../b\": must not contain '..'"),
+            &format!("{AT}.fileKeyRef.volumeName: Not found: \"V_\""),
+        ],
+    );
+    check(
+        "Pod",
+        with(file(json!({})), "", json!({"name": "v", "hostPath": {"path": "/x"}})),
+        &[&format!("{AT}.fileKeyRef.volumeName: Invalid value: \"v\": referenced volume must be of type emptyDir")],
+    );
+    let init = json!({"name": "i", "image": "a", "env": [{"name": "A", "valueFrom": file(json!({}))}]});
+    check(
+        "Pod",
+        json!({"spec": {"initContainers": [init]}}),
+        &["spec.initContainers[0].env[0].valueFrom.fileKeyRef.volumeName: Not found: \"v\""],
+    );
+    check(
+        "Pod",
+        with(file(json!({})), "x", empty()),
+        &[&format!("{AT}: Invalid value: \"\": may not be specified when `value` is not empty")],
+    );
+    let mut two = file(json!({}));
+    two["secretKeyRef"] = json!({"name": "s", "key": "k"});
+    check(
+        "Pod",
+        with(two, "", empty()),
+        &[&format!("{AT}: Invalid value: \"\": may not have more than one field specified at a time")],
+    );
+    let all = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+    check("Pod", with(json!({}), "", empty()), &[&format!("{AT}: Invalid value: \"\": must specify one of: {all}")]);
+}
+
+#[test]
 fn the_spec_names_policies_that_exist() {
     check(
         "Pod",
