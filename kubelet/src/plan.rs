@@ -4,7 +4,7 @@
 //! actions that may all start at once; whatever must wait for them is planned when the world has changed again.
 //!
 //! Upstream: pkg/kubelet/kuberuntime/kuberuntime_manager.go (computePodActions)
-//! Left out: in-place resize, restart rules of single containers.
+//! Left out: in-place resize.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container as ContainerSpec, Pod};
 
 use crate::observed::{Container, Exit, PodRuntime, State};
-use crate::pod_spec::{self, RestartPolicy};
+use crate::pod_spec;
 use crate::probes::Verdicts;
 
 /// Upstream's crash loop back-off: 10 s, doubled up to 5 min, forgotten after 10 min of running.
@@ -184,14 +184,14 @@ impl Planner<'_> {
         self.collect();
         // Who looks into a pod wants to do so also while it is being initialized.
         for spec in pod_spec::ephemeral_containers(self.pod) {
-            self.keep(&spec, RestartPolicy::Never);
+            self.keep(&spec);
         }
         if !self.initialized(&sandbox_id) {
             return;
         }
         let containers = pod_spec::containers(self.pod);
         for spec in containers {
-            self.keep(spec, pod_spec::restart_policy(self.pod));
+            self.keep(spec);
         }
         if self.is_over() {
             self.end(false);
@@ -243,7 +243,7 @@ impl Planner<'_> {
         let past_init = pod_spec::containers(self.pod).iter().any(begun);
         for spec in pod_spec::init_containers(self.pod) {
             if pod_spec::restarts_always(spec) {
-                self.keep(spec, RestartPolicy::Always);
+                self.keep(spec);
                 let id = self.runtime.container(&spec.name).filter(|found| found.is_running()).map(|found| &found.id);
                 if !past_init && !id.is_some_and(|id| self.probes.is_started(id)) {
                     return false;
@@ -252,12 +252,12 @@ impl Planner<'_> {
                 let current = self.runtime.container(&spec.name).filter(|found| found.sandbox_id == sandbox_id);
                 match current.and_then(Container::exit) {
                     Some(exit) if exit.code == 0 => continue,
-                    Some(_) if pod_spec::restart_policy(self.pod) == RestartPolicy::Never => {
+                    Some(exit) if !pod_spec::restarts(self.pod, spec, exit.code) => {
                         self.end(false);
                         return false;
                     }
                     _ if current.is_none() => self.start(spec),
-                    _ => self.keep(spec, RestartPolicy::OnFailure),
+                    _ => self.keep(spec),
                 }
                 return false;
             }
@@ -265,8 +265,8 @@ impl Planner<'_> {
         true
     }
 
-    /// Keeps one container as its spec and the restart policy want it.
-    fn keep(&mut self, spec: &ContainerSpec, policy: RestartPolicy) {
+    /// Keeps one container as its spec and the restart policies want it.
+    fn keep(&mut self, spec: &ContainerSpec) {
         let Some(container) = self.runtime.container(&spec.name) else {
             return self.start(spec);
         };
@@ -287,7 +287,7 @@ impl Planner<'_> {
                     self.kill(container, &why, grace);
                 }
             }
-            State::Exited(exit) if policy.restarts(exit.code) => self.restart(spec, container, exit),
+            State::Exited(exit) if pod_spec::restarts(self.pod, spec, exit.code) => self.restart(spec, container, exit),
             State::Exited(_) => {}
         }
     }
@@ -352,10 +352,9 @@ impl Planner<'_> {
 
     /// Every container has ended, and none is to be started again.
     fn is_over(&self) -> bool {
-        let policy = pod_spec::restart_policy(self.pod);
         pod_spec::containers(self.pod).iter().all(|spec| {
             let exit = self.runtime.container(&spec.name).and_then(Container::exit);
-            exit.is_some_and(|exit| !policy.restarts(exit.code))
+            exit.is_some_and(|exit| !pod_spec::restarts(self.pod, spec, exit.code))
         })
     }
 

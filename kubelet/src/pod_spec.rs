@@ -1,36 +1,42 @@
 //! Questions about a pod's spec that several decisions ask.
 //!
 //! Upstream: pkg/api/v1/pod, pkg/kubelet/container/helpers.go
-//! Left out: nothing.
+//! Left out: the action RestartAllContainers of restart rules, whose gate is off by default.
 
 use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, ContainerRestartRule, Pod, PodSpec};
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestartPolicy {
-    Always,
-    OnFailure,
-    Never,
-}
-
-impl RestartPolicy {
-    /// Whether a container that ended with this code is started again.
-    pub fn restarts(self, exit_code: i32) -> bool {
-        match self {
-            RestartPolicy::Always => true,
-            RestartPolicy::OnFailure => exit_code != 0,
-            RestartPolicy::Never => false,
-        }
+/// Whether a container that ended with this code is started again: the first of its rules that knows the code says so,
+/// then its own policy, then the pod's.
+///
+/// An init container that succeeded has done its work and an ephemeral one runs once, whatever the policies say.
+pub fn restarts(pod: &Pod, container: &Container, exit_code: i32) -> bool {
+    let is_init = init_containers(pod).iter().any(|init| init.name == container.name);
+    let is_done = is_init && exit_code == 0 && !restarts_always(container);
+    if is_done || is_ephemeral(pod, &container.name) {
+        return false;
+    }
+    let own = container.restart_policy.as_deref();
+    let mut rules = container.restart_policy_rules.iter().flatten().filter(|_| own.is_some());
+    if rules.find(|rule| knows(rule, exit_code)).is_some_and(|rule| rule.action == "Restart") {
+        return true;
+    }
+    match own.or_else(|| pod.spec.as_ref()?.restart_policy.as_deref()) {
+        Some("Never") => false,
+        Some("OnFailure") => exit_code != 0,
+        _ => true,
     }
 }
 
-pub fn restart_policy(pod: &Pod) -> RestartPolicy {
-    match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
-        Some("Never") => RestartPolicy::Never,
-        Some("OnFailure") => RestartPolicy::OnFailure,
-        _ => RestartPolicy::Always,
+fn knows(rule: &ContainerRestartRule, exit_code: i32) -> bool {
+    let Some(codes) = &rule.exit_codes else { return false };
+    let listed = codes.values.iter().flatten().any(|code| *code == exit_code);
+    match codes.operator.as_str() {
+        "In" => listed,
+        "NotIn" => !listed,
+        _ => false,
     }
 }
 

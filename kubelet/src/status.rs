@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::observed::{Container, PodRuntime};
 use crate::plan::Progress;
-use crate::pod_spec::{self, RestartPolicy};
+use crate::pod_spec;
 use crate::probes::Verdicts;
 
 pub mod conditions;
@@ -94,7 +94,6 @@ impl View<'_> {
 
 /// The phase, from the states of the containers.
 fn phase(pod: &Pod, init: &[ContainerStatus], containers: &[ContainerStatus], ending: bool) -> &'static str {
-    let policy = pod_spec::restart_policy(pod);
     let sidecars: BTreeMap<&str, bool> = pod_spec::init_containers(pod)
         .iter()
         .map(|spec| (spec.name.as_str(), pod_spec::restarts_always(spec)))
@@ -104,7 +103,7 @@ fn phase(pod: &Pod, init: &[ContainerStatus], containers: &[ContainerStatus], en
         let is_sidecar = sidecars.get(status.name.as_str()).copied().unwrap_or(false);
         let done = if is_sidecar { status.started == Some(true) || ending } else { exit_code(status) == Some(0) };
         let failed = !is_sidecar && exit_code(status).is_some_and(|code| code != 0);
-        if failed && policy == RestartPolicy::Never {
+        if failed && !comes_back(pod, status) {
             return "Failed";
         }
         initializing |= !done;
@@ -123,13 +122,19 @@ fn phase(pod: &Pod, init: &[ContainerStatus], containers: &[ContainerStatus], en
         return "Pending";
     }
     let succeeded = containers.iter().all(|status| exit_code(status) == Some(0));
-    match policy {
+    match succeeded {
         _ if ending => ended(containers.iter()),
-        RestartPolicy::Always => "Running",
-        _ if succeeded => "Succeeded",
-        RestartPolicy::Never => "Failed",
-        RestartPolicy::OnFailure => "Running",
+        _ if containers.iter().any(|status| comes_back(pod, status)) => "Running",
+        true => "Succeeded",
+        false => "Failed",
     }
+}
+
+/// It has ended and will be started again.
+fn comes_back(pod: &Pod, status: &ContainerStatus) -> bool {
+    let restarts =
+        |code| pod_spec::container(pod, &status.name).is_some_and(|spec| pod_spec::restarts(pod, spec, code));
+    exit_code(status).is_some_and(restarts)
 }
 
 /// How a pod that is being deleted ends: well, if everything in it did.

@@ -142,6 +142,63 @@ fn the_restart_policy_decides_who_comes_back() {
     check(&simple("Never"), in_sandbox(vec![exited("main", 1, 0)]), &["stop sandbox s0"]);
 }
 
+/// A pod whose container has a policy of its own and a rule, beside one that runs on.
+fn with_own(pod_policy: &str, own: Value) -> Pod {
+    let mut main = json!({ "name": "main", "image": "i" });
+    main.as_object_mut().expect("a container").extend(own.as_object().expect("fields").clone());
+    pod(json!({ "restartPolicy": pod_policy, "containers": [main, { "name": "other", "image": "i" }] }))
+}
+
+fn ended(code: i32) -> PodRuntime {
+    in_sandbox(vec![exited("main", code, 0), running("other")])
+}
+
+#[test]
+fn the_policy_of_a_container_overrides_the_pod_s() {
+    let again = ["start main again (1)"];
+    check(&with_own("Never", json!({ "restartPolicy": "Always" })), ended(0), &again);
+    check(&with_own("Never", json!({ "restartPolicy": "OnFailure" })), ended(1), &again);
+    check(&with_own("Always", json!({ "restartPolicy": "OnFailure" })), ended(0), &[]);
+    check(&with_own("Always", json!({ "restartPolicy": "Never" })), ended(1), &[]);
+    // A pod of nothing but such containers ends.
+    let one = |own: &str| {
+        pod(
+            json!({ "restartPolicy": "Always", "containers": [{ "name": "main", "image": "i", "restartPolicy": own }] }),
+        )
+    };
+    check(&one("Never"), in_sandbox(vec![exited("main", 1, 0)]), &["stop sandbox s0"]);
+}
+
+#[test]
+fn the_first_rule_that_knows_the_exit_code_restarts_the_container() {
+    let again = ["start main again (1)"];
+    let rule = |operator: &str, values: &[i32]| {
+        json!({ "restartPolicy": "Never", "restartPolicyRules": [
+            { "action": "Restart", "exitCodes": { "operator": operator, "values": values } }] })
+    };
+    check(&with_own("Never", rule("In", &[42])), ended(42), &again);
+    check(&with_own("Never", rule("In", &[42])), ended(1), &[]);
+    check(&with_own("Never", rule("NotIn", &[0, 1])), ended(2), &again);
+    check(&with_own("Never", rule("NotIn", &[0, 1])), ended(1), &[]);
+    let mut no_policy = rule("In", &[42]);
+    no_policy["restartPolicy"] = Value::Null;
+    check(&with_own("Never", no_policy), ended(42), &[]);
+}
+
+#[test]
+fn an_init_container_with_a_policy_fails_or_is_tried_again_as_that_says() {
+    let with = |pod_policy: &str, own: &str| {
+        pod(json!({
+            "restartPolicy": pod_policy,
+            "initContainers": [{ "name": "first", "image": "i", "restartPolicy": own }],
+            "containers": [{ "name": "main", "image": "i" }]
+        }))
+    };
+    check(&with("Never", "OnFailure"), in_sandbox(vec![exited("first", 1, 0)]), &["start first again (1)"]);
+    check(&with("Always", "Never"), in_sandbox(vec![exited("first", 1, 0)]), &["stop sandbox s0"]);
+    check(&with("Always", "Never"), in_sandbox(vec![exited("first", 0, 0)]), &["start main"]);
+}
+
 #[test]
 fn a_dead_sandbox_is_replaced_unless_the_pod_has_ended() {
     let mut runtime = in_sandbox(vec![exited("main", 0, 1)]);

@@ -14,7 +14,7 @@ use super::{View, resources};
 use crate::go_duration;
 use crate::observed::{Container, Exit, State};
 use crate::plan::back_off_of;
-use crate::pod_spec::{self, RestartPolicy};
+use crate::pod_spec;
 
 /// The scheme of container ids in statuses.
 const RUNTIME: &str = "containerd";
@@ -99,16 +99,10 @@ impl View<'_> {
 
     /// The waiting state of a container that will be started again, once it has to wait for that.
     fn waiting_to_restart(&self, spec: &ContainerSpec, container: &Container, exit: &Exit) -> Option<ContainerState> {
-        let policy = match pod_spec::restart_policy(self.pod) {
-            _ if pod_spec::is_ephemeral(self.pod, &spec.name) => RestartPolicy::Never,
-            _ if pod_spec::restarts_always(spec) => RestartPolicy::Always,
-            RestartPolicy::Always if self.is_init(spec) => RestartPolicy::OnFailure,
-            policy => policy,
-        };
         if self.is_ending() || self.progress.verdict.is_some() || pod_spec::is_terminal(self.pod) {
             return None;
         }
-        if !policy.restarts(exit.code) {
+        if !pod_spec::restarts(self.pod, spec, exit.code) {
             return None;
         }
         if let Some(failure) = self.progress.failures.get(&spec.name) {

@@ -90,6 +90,21 @@ fn a_pod_that_is_not_restarted_ends_as_its_exit_code_says() {
 }
 
 #[test]
+fn a_container_s_own_restart_policy_decides_whether_the_pod_has_ended() {
+    let with = |pod_policy: &str, own: &str, code: i32| {
+        let mut pod = pod(pod_policy);
+        let container = &mut pod.spec.as_mut().expect("a spec").containers[0];
+        container.restart_policy = Some(own.into());
+        of(&pod, exited(code), Progress::default())
+    };
+    assert_eq!(with("Always", "Never", 1)["phase"], "Failed");
+    assert_eq!(with("Always", "OnFailure", 0)["phase"], "Succeeded");
+    let waiting = with("Never", "OnFailure", 1);
+    assert_eq!(waiting["phase"], "Running");
+    assert_eq!(waiting["containerStatuses"][0]["state"]["waiting"]["reason"], "CrashLoopBackOff");
+}
+
+#[test]
 fn a_verdict_of_the_node_fails_the_pod() {
     let progress = Progress { verdict: Some(("DeadlineExceeded".into(), "late".into())), ..Default::default() };
     let status = of(&pod("Always"), exited(137), progress);
