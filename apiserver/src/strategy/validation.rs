@@ -17,6 +17,7 @@ pub(crate) mod pod_spec;
 pub(crate) mod pod_template;
 pub(crate) mod probes;
 pub(crate) mod resources;
+pub(crate) mod restart_policy;
 pub(crate) mod security;
 pub(crate) mod selectors;
 pub(crate) mod volume_mounts;

@@ -313,27 +313,26 @@ pub(super) fn status(pod: &Field<'_>, current: &Value) -> Errors {
     if !same(class.value, &current["status"]["qosClass"]) {
         errors.push(class.invalid(IMMUTABLE));
     }
-    let policy = current["spec"]["restartPolicy"].as_str().unwrap_or_default();
-    let lists =
-        [("containerStatuses", policy), ("initContainerStatuses", policy), ("ephemeralContainerStatuses", "Never")];
-    for (list, policy) in lists {
-        state_transitions(&status.child(list), &current["status"][list], policy, &current["spec"], &mut errors);
+    let lists = [
+        ("containerStatuses", "containers"),
+        ("initContainerStatuses", "initContainers"),
+        ("ephemeralContainerStatuses", "ephemeralContainers"),
+    ];
+    for (list, specs) in lists {
+        state_transitions(&status.child(list), &current["status"][list], &current["spec"], specs, &mut errors);
     }
     addresses_of(&status, &mut errors);
     errors
 }
 
-/// A container that has ended for good does not come back.
-fn state_transitions(statuses: &Field<'_>, current: &Value, policy: &str, spec: &Value, errors: &mut Errors) {
-    if policy == "Always" {
-        return;
-    }
+/// A container that has ended for good does not come back. `specs` is the list of `spec` that its own is in.
+fn state_transitions(statuses: &Field<'_>, current: &Value, spec: &Value, specs: &str, errors: &mut Errors) {
     for (index, before) in current.as_array().into_iter().flatten().enumerate() {
         let Some(ended) = before["state"]["terminated"].as_object() else { continue };
-        let failed = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default() != 0;
-        let mut inits = spec["initContainers"].as_array().into_iter().flatten();
-        let sidecar = inits.any(|each| each["name"] == before["name"] && each["restartPolicy"] == "Always");
-        if (failed && policy == "OnFailure") || sidecar {
+        let exit_code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default();
+        let mut containers = spec[specs].as_array().into_iter().flatten();
+        let own = containers.find(|each| each["name"] == before["name"]).filter(|_| specs != "ephemeralContainers");
+        if own.is_some_and(|own| restarts(own, spec, exit_code)) {
             continue;
         }
         let mut now = statuses.value.as_array().into_iter().flatten();
@@ -341,6 +340,26 @@ fn state_transitions(statuses: &Field<'_>, current: &Value, policy: &str, spec: 
             let place = statuses.index(index);
             errors.push(place.child("state").forbidden("may not be transitioned to non-terminated state"));
         }
+    }
+}
+
+/// Whether a container that ended with this code is started again: the first of its rules that knows the code says
+/// so, then its own policy, then the pod's.
+fn restarts(container: &Value, spec: &Value, exit_code: i64) -> bool {
+    let own = container["restartPolicy"].as_str();
+    let mut rules = container["restartPolicyRules"].as_array().into_iter().flatten().filter(|_| own.is_some());
+    let knows = |rule: &&Value| {
+        let codes = &rule["exitCodes"];
+        let listed = codes["values"].as_array().into_iter().flatten().any(|code| code.as_i64() == Some(exit_code));
+        matches!((codes["operator"].as_str(), listed), (Some("In"), true) | (Some("NotIn"), false))
+    };
+    if rules.find(knows).is_some_and(|rule| rule["action"] == "Restart") {
+        return true;
+    }
+    match own.or(spec["restartPolicy"].as_str()) {
+        Some("Never") => false,
+        Some("OnFailure") => exit_code != 0,
+        _ => true,
     }
 }
 

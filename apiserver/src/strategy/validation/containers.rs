@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (validateContainers, validateInitContainers,
 //!   validateEphemeralContainers)
-//! Left out: restart rules of single containers, whose gate is off by default.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +12,9 @@ use api::{
 };
 
 use super::{
-    Errors, env, optional_one_of, port_number, probes, required, required_like, required_one_of,
+    Errors, env, port_number, probes, required, required_like, required_one_of,
     resources::{self, Asker},
-    security, volume_mounts,
+    restart_policy, security, volume_mounts,
     volumes::Volumes,
 };
 
@@ -53,10 +53,7 @@ fn regular(containers: &Field<'_>, around: &Surroundings<'_>, errors: &mut Error
             errors.push(name.duplicate_value(name.str()));
         }
         hooks_and_probes(&container, around, errors);
-        let policy = container.child("restartPolicy");
-        if !policy.is_absent() {
-            errors.push(policy.forbidden("may not be set for non-init containers"));
-        }
+        restart_policy::regular(&container, errors);
     }
     let mut ports = BTreeSet::new();
     for container in containers.items() {
@@ -69,7 +66,7 @@ fn init(inits: &Field<'_>, containers: &Field<'_>, around: &Surroundings<'_>, er
     for container in inits.items() {
         any(&container, around, errors);
         let (name, policy) = (container.child("name"), container.child("restartPolicy"));
-        optional_one_of(&policy, &["Always"], errors);
+        restart_policy::init(&container, errors);
         if !name.is_empty() && !names.insert(name.str().to_owned()) {
             errors.push(name.duplicate());
         }

@@ -1,8 +1,10 @@
 //! Pods: containers, resources, probes, volumes, scheduling, and what of a pod may change.
 
+use api::field::Field;
 use serde_json::{Value, json};
 
-use super::{check, check_update};
+use super::{check, check_update, row, texts};
+use crate::row::Subresource;
 
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start \
                      and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
@@ -207,6 +209,110 @@ fn a_variable_may_come_from_a_file_of_an_empty_dir() {
     );
     let all = "`fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
     check("Pod", with(json!({}), "", empty()), &[&format!("{AT}: Invalid value: \"\": must specify one of: {all}")]);
+}
+
+#[test]
+fn a_container_may_have_a_restart_policy_of_its_own() {
+    const AT: &str = "spec.containers[0]";
+    for policy in ["Always", "OnFailure", "Never"] {
+        check("Pod", container(json!({ "restartPolicy": policy })), &[]);
+        check("Pod", json!({"spec": {"initContainers": [{"name": "i", "image": "a", "restartPolicy": policy}]}}), &[]);
+    }
+    let supported = r#"supported values: "Always", "Never", "OnFailure""#;
+    check(
+        "Pod",
+        container(json!({"restartPolicy": "Foo"})),
+        &[&format!("{AT}.restartPolicy: Unsupported value: \"Foo\": {supported}")],
+    );
+    check(
+        "Pod",
+        json!({"spec": {"initContainers": [{"name": "i", "image": "a", "restartPolicy": "Foo"}]}}),
+        &[&format!("spec.initContainers[0].restartPolicy: Unsupported value: \"Foo\": {supported}")],
+    );
+}
+
+#[test]
+fn restart_rules_stand_beside_a_policy_and_name_exit_codes() {
+    const AT: &str = "spec.containers[0]";
+    const NO_POLICY: &str = "restartPolicy: Required value: must specify restartPolicy when restart rules are used";
+    let good = || json!({"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}});
+    let with = |rules: Value| container(json!({"restartPolicy": "Never", "restartPolicyRules": rules}));
+    check("Pod", with(json!([good(), {"action": "Restart", "exitCodes": {"operator": "NotIn"}}])), &[]);
+    check("Pod", container(json!({"restartPolicyRules": [good()]})), &[&format!("{AT}.{NO_POLICY}")]);
+    check(
+        "Pod",
+        with(json!([{"action": "RestartAllContainers"}, {"exitCodes": {}}])),
+        &[
+            &format!(
+                "{AT}.restartPolicyRules[0].action: Unsupported value: \"RestartAllContainers\": supported values: \"Restart\""
+            ),
+            &format!("{AT}.restartPolicyRules[0].exitCodes: Required value: must be specified"),
+            &format!("{AT}.restartPolicyRules[1].action: Unsupported value: \"\": supported values: \"Restart\""),
+            &format!(
+                "{AT}.restartPolicyRules[1].exitCodes.operator: Unsupported value: \"\": supported values: \"In\", \"NotIn\""
+            ),
+        ],
+    );
+    let codes = |count: i32| json!([{"action": "Restart", "exitCodes": {"operator": "In", "values": (0..count).collect::<Vec<_>>()}}]);
+    check("Pod", with(codes(255)), &[]);
+    check(
+        "Pod",
+        with(codes(256)),
+        &[&format!("{AT}.restartPolicyRules[0].exitCodes.values: Too long: may not be more than 255 bytes")],
+    );
+    check("Pod", with(vec![good(); 20].into()), &[]);
+    check(
+        "Pod",
+        with(vec![good(); 21].into()),
+        &[&format!("{AT}.restartPolicyRules: Too long: may not be more than 20 bytes")],
+    );
+    let init = |policy: Value| {
+        let mut init = json!({"name": "i", "image": "a", "restartPolicyRules": [good()]});
+        json_patch::merge(&mut init, &json!({ "restartPolicy": policy }));
+        json!({"spec": {"initContainers": [init]}})
+    };
+    check("Pod", init("OnFailure".into()), &[]);
+    check("Pod", init(Value::Null), &[&format!("spec.initContainers[0].{NO_POLICY}")]);
+    let sidecar = "restartPolicyRules are not allowed for init containers with restart policy Always";
+    check("Pod", init("Always".into()), &[&format!("spec.initContainers[0].restartPolicyRules: Forbidden: {sidecar}")]);
+}
+
+#[test]
+fn a_container_that_ended_comes_back_if_its_rules_or_its_policy_or_the_pod_s_say_so() {
+    let row = row("Pod");
+    let refused = |spec: Value, list: &str, exit_code: i64| {
+        let ended = json!([{"name": "c", "state": {"terminated": {"exitCode": exit_code}}}]);
+        let current = json!({"metadata": {"name": "x", "namespace": "ns"}, "spec": spec, "status": {list: ended}});
+        let mut object = current.clone();
+        object["status"][list][0]["state"] = json!({"running": {}});
+        texts(row.strategy.validate_subresource(Subresource::Status, &Field::root(&object), &current))
+    };
+    let own = |pod: &str, own: &str, exit_code| {
+        let rules = json!([
+            {"action": "RestartAllContainers", "exitCodes": {"operator": "In", "values": [41]}},
+            {"action": "Restart", "exitCodes": {"operator": "In", "values": [41, 42]}},
+        ]);
+        let container = json!({"name": "c", "restartPolicy": own, "restartPolicyRules": rules});
+        refused(json!({"restartPolicy": pod, "containers": [container]}), "containerStatuses", exit_code)
+    };
+    let forbidden =
+        |list| [format!("status.{list}[0].state: Forbidden: may not be transitioned to non-terminated state")];
+    assert!(own("Never", "Always", 0).is_empty());
+    assert!(own("Never", "OnFailure", 1).is_empty());
+    assert!(own("Never", "Never", 42).is_empty());
+    assert_eq!(own("Always", "Never", 1), forbidden("containerStatuses"));
+    // The first rule that knows the code ends the search; its action means nothing while the gate is off.
+    assert_eq!(own("Always", "Never", 41), forbidden("containerStatuses"));
+    assert_eq!(own("Always", "OnFailure", 0), forbidden("containerStatuses"));
+    for (list, specs) in [("containerStatuses", "containers"), ("initContainerStatuses", "initContainers")] {
+        let pod = |policy: &str| json!({"restartPolicy": policy, specs: [{"name": "c"}]});
+        assert!(refused(pod("Always"), list, 0).is_empty());
+        assert!(refused(pod("OnFailure"), list, 1).is_empty());
+        assert_eq!(refused(pod("OnFailure"), list, 0), forbidden(list));
+        assert_eq!(refused(pod("Never"), list, 1), forbidden(list));
+    }
+    let debug = json!({"restartPolicy": "Always", "ephemeralContainers": [{"name": "c"}]});
+    assert_eq!(refused(debug, "ephemeralContainerStatuses", 1), forbidden("ephemeralContainerStatuses"));
 }
 
 #[test]
