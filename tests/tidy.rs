@@ -11,13 +11,14 @@ use std::{
 };
 
 /// What each crate of ours may stand on. `skiff`, `tests` and `bench` may use anything.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("api", &[]),
     ("proto", &[]),
+    ("expressions", &[]),
     ("component", &[]),
     ("store", &[]),
     ("client", &["api", "component"]),
-    ("apiserver", &["api", "store", "component", "client"]),
+    ("apiserver", &["api", "store", "component", "client", "expressions"]),
     ("scheduler", &["api", "client", "component"]),
     ("controller-manager", &["api", "client", "component"]),
     ("proxy", &["api", "client", "component"]),

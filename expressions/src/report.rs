@@ -1,0 +1,108 @@
+//! The mistakes of an expression, as cel-go displays them.
+//!
+//! Upstream: cel-go common/errors.go, common/error.go
+
+use std::fmt::Write;
+
+use cel::{
+    common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo},
+    parser::ParseErrors,
+};
+
+/// More mistakes than these are only counted.
+const MAX_MISTAKES: usize = 100;
+/// What the parser adds where an expression ends too early, beside the message that says so.
+const ECHO: &str = "Incomplete `";
+const TOO_DEEP: &str = "Recursion limit of";
+
+/// One mistake, where it is: a line from 1 and a character in it from 0.
+pub(crate) struct Mistake {
+    pub line: usize,
+    pub column: usize,
+    pub message: String,
+}
+
+/// A mistake of the whole expression.
+pub(crate) fn without_place(message: &str) -> String {
+    format!("ERROR: <input>:-1:0: {message}")
+}
+
+pub(crate) fn too_deep(limit: usize) -> String {
+    without_place(&format!("expression recursion limit exceeded: {limit}"))
+}
+
+/// What the parser found.
+pub(crate) fn of_syntax(source: &str, errors: &ParseErrors) -> String {
+    if errors.errors.iter().any(|error| error.msg.contains(TOO_DEEP)) {
+        return too_deep(crate::MAX_DEPTH);
+    }
+    let told = errors.errors.iter().filter(|error| !error.msg.starts_with(ECHO)).map(|error| Mistake {
+        line: usize::try_from(error.pos.0).unwrap_or(0),
+        column: usize::try_from(error.pos.1 - 1).unwrap_or(0),
+        message: error.msg.clone(),
+    });
+    display(source, told.collect())
+}
+
+/// The mistakes in the order of their places, each with its line and a mark below it.
+pub(crate) fn display(source: &str, mut mistakes: Vec<Mistake>) -> String {
+    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+    let lines: Vec<&str> = source.split('\n').collect();
+    let mut text = String::new();
+    for (position, Mistake { line, column, message }) in mistakes.iter().take(MAX_MISTAKES).enumerate() {
+        let separator = if position == 0 { "" } else { "\n" };
+        let _ = write!(text, "{separator}ERROR: <input>:{line}:{}: {message}", column + 1);
+        if let Some(snippet) = line.checked_sub(1).and_then(|line| lines.get(line)) {
+            let _ = write!(text, "\n | {snippet}\n | {}^", ".".repeat(*column));
+        }
+    }
+    if let Some(more @ 1..) = mistakes.len().checked_sub(MAX_MISTAKES) {
+        let _ = write!(text, "\n{more} more errors were truncated");
+    }
+    text
+}
+
+/// Whether an expression is nested deeper than it may be, looked at without going into calls.
+pub(crate) fn is_deeper_than(expression: &IdedExpr, limit: usize) -> bool {
+    let mut open = vec![(expression, 0)];
+    while let Some((part, depth)) = open.pop() {
+        if depth > limit {
+            return true;
+        }
+        let below = depth + 1;
+        match &part.expr {
+            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
+            Expr::Select(select) => open.push((&select.operand, below)),
+            Expr::Call(call) => {
+                open.extend(call.target.iter().map(|target| (&**target, below)));
+                open.extend(call.args.iter().map(|argument| (argument, below)));
+            }
+            Expr::List(list) => open.extend(list.elements.iter().map(|element| (element, below))),
+            Expr::Map(map) => open.extend(map.entries.iter().flat_map(|entry| entry_parts(&entry.expr, below))),
+            Expr::Struct(object) => {
+                open.extend(object.entries.iter().flat_map(|entry| entry_parts(&entry.expr, below)));
+            }
+            // A macro puts what is written into a call of its own, so it is no level itself.
+            Expr::Comprehension(all) => {
+                open.push((&all.iter_range, below));
+                open.extend([&all.accu_init, &all.loop_cond, &all.loop_step, &all.result].map(|part| (part, depth)));
+            }
+        }
+    }
+    false
+}
+
+fn entry_parts(entry: &EntryExpr, depth: usize) -> Vec<(&IdedExpr, usize)> {
+    match entry {
+        EntryExpr::StructField(field) => vec![(&field.value, depth)],
+        EntryExpr::MapEntry(entry) => vec![(&entry.key, depth), (&entry.value, depth)],
+    }
+}
+
+/// Where a part of an expression is: its line from 1, and the character in the line from 0.
+pub(crate) fn place(source: &SourceInfo, part: u64) -> (usize, usize) {
+    let offset = source.offset_for(part).map_or(0, |(start, _)| start as usize);
+    let before = source.source.get(..offset).unwrap_or("");
+    let line = before.rsplit('\n').next().unwrap_or("");
+    (before.matches('\n').count() + 1, line.chars().count())
+}
