@@ -5,6 +5,7 @@
 
 mod checker;
 mod declarations;
+mod parts;
 mod report;
 mod types;
 
@@ -62,6 +63,11 @@ impl Checked {
         self.type_of(&self.expression)
     }
 
+    /// Whether a name stands anywhere in the expression.
+    pub fn mentions(&self, name: &str) -> bool {
+        parts::mentions(&self.expression, name)
+    }
+
     pub fn type_of(&self, part: &IdedExpr) -> &Type {
         self.types.get(&part.id).unwrap_or(&Type::Dyn)
     }
@@ -94,7 +100,7 @@ fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), String> {
     let parser = declarations::parser().max_recursion_depth(MAX_DEPTH as u16 - 1);
     let (expression, info) =
         Parser::parse_with_source_info(parser, source).map_err(|errors| report::of_syntax(source, &errors))?;
-    if report::is_deeper_than(&expression, MAX_DEPTH) {
+    if parts::is_deeper_than(&expression, MAX_DEPTH) {
         return Err(report::too_deep(MAX_DEPTH));
     }
     Ok((expression, info))

@@ -4,10 +4,7 @@
 
 use std::fmt::Write;
 
-use cel::{
-    common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo},
-    parser::ParseErrors,
-};
+use cel::{common::ast::SourceInfo, parser::ParseErrors};
 
 /// More mistakes than these are only counted.
 const MAX_MISTAKES: usize = 100;
@@ -60,43 +57,6 @@ pub(crate) fn display(source: &str, mut mistakes: Vec<Mistake>) -> String {
         let _ = write!(text, "\n{more} more errors were truncated");
     }
     text
-}
-
-/// Whether an expression is nested deeper than it may be, looked at without going into calls.
-pub(crate) fn is_deeper_than(expression: &IdedExpr, limit: usize) -> bool {
-    let mut open = vec![(expression, 0)];
-    while let Some((part, depth)) = open.pop() {
-        if depth > limit {
-            return true;
-        }
-        let below = depth + 1;
-        match &part.expr {
-            Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => {}
-            Expr::Select(select) => open.push((&select.operand, below)),
-            Expr::Call(call) => {
-                open.extend(call.target.iter().map(|target| (&**target, below)));
-                open.extend(call.args.iter().map(|argument| (argument, below)));
-            }
-            Expr::List(list) => open.extend(list.elements.iter().map(|element| (element, below))),
-            Expr::Map(map) => open.extend(map.entries.iter().flat_map(|entry| entry_parts(&entry.expr, below))),
-            Expr::Struct(object) => {
-                open.extend(object.entries.iter().flat_map(|entry| entry_parts(&entry.expr, below)));
-            }
-            // A macro puts what is written into a call of its own, so it is no level itself.
-            Expr::Comprehension(all) => {
-                open.push((&all.iter_range, below));
-                open.extend([&all.accu_init, &all.loop_cond, &all.loop_step, &all.result].map(|part| (part, depth)));
-            }
-        }
-    }
-    false
-}
-
-fn entry_parts(entry: &EntryExpr, depth: usize) -> Vec<(&IdedExpr, usize)> {
-    match entry {
-        EntryExpr::StructField(field) => vec![(&field.value, depth)],
-        EntryExpr::MapEntry(entry) => vec![(&entry.key, depth), (&entry.value, depth)],
-    }
 }
 
 /// Where a part of an expression is: its line from 1, and the character in the line from 0.
