@@ -146,9 +146,7 @@ impl<'a> Checker<'a> {
         };
         let found = self.field(part, operand, field);
         let found = self.unification.resolve(&found, Open::Stay);
-        match unwrapped(found) {
-            (found, _) => Type::optional(found),
-        }
+        Type::optional(unwrapped(found).0)
     }
 
     fn function(&mut self, part: &IdedExpr, call: &'a CallExpr, name: String, given: &[Type], style: Style) -> Type {

@@ -18,3 +18,30 @@ fn a_name_that_nothing_declares_is_told_where_it_stands() {
         "ERROR: <input>:2:3: undeclared reference to 'obj' (in container '')\n |   obj.a]\n | ..^"
     );
 }
+
+#[test]
+fn functions_of_every_library_are_known() {
+    let environment = Environment::new()
+        .with("object", Type::Dyn)
+        .with("authorizer", Type::closed("kubernetes.authorization.Authorizer"));
+    for (source, result) in [
+        ("object.a + 1 > 2.0 && size(object.b) < 3u", "bool"),
+        ("timestamp('2020-01-01T00:00:00Z') - duration('1h')", "timestamp"),
+        ("object.?a.b.orValue('c')", "dyn"),
+        ("optional.of([1])[0]", "optional_type(int)"),
+        ("'a,b'.split(',').join('-')", "string"),
+        ("sets.contains(['a'], object.b)", "bool"),
+        ("[[3], [1]].flatten().sort()", "list(int)"),
+        ("'a'.findAll('b')", "list(string)"),
+        ("url('https://a').getQuery()", "map(string, list(string))"),
+        ("authorizer.group('').resource('pods').labelSelector('a').check('get').allowed()", "bool"),
+        ("quantity('1').add(2)", "kubernetes.Quantity"),
+        ("cidr('10.0.0.0/8').ip()", "net.IP"),
+        ("type(ip('::1')) == net.IP && ip.isCanonical('::1')", "bool"),
+        ("format.dns1123Label().validate('a')", "optional_type(list(string))"),
+        ("semver('v1', true).major()", "int"),
+        ("type(google.protobuf.Duration)", "type(type(duration))"),
+    ] {
+        assert_eq!(told(source, &environment), result, "{source}");
+    }
+}
