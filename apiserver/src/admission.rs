@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::{
     attributes::{RequestInfo, UserInfo},
-    authorization::{Authorizer, escalation},
+    authorization::{Authorizer, escalation, parameters},
     objects::Objects,
 };
 
@@ -248,6 +248,11 @@ impl Chain {
     /// # Errors
     /// The first refusal.
     pub fn validate(&self, request: &Request<'_>) -> Result<(), Status> {
+        // Not a plugin either: who writes a policy must be allowed to read its parameters.
+        if let (Some(object), Operation::Create | Operation::Update) = (&request.object, request.operation) {
+            let Request { authorizer, objects, user, info, old, .. } = *request;
+            parameters::check(authorizer, objects, user, info, object, old)?;
+        }
         self.plugins.iter().try_for_each(|plugin| plugin.validate(request))
     }
 }

@@ -18,6 +18,7 @@ use crate::{
 pub mod bootstrap;
 pub mod escalation;
 pub mod node;
+pub mod parameters;
 pub mod rbac;
 pub mod review;
 pub mod rule;

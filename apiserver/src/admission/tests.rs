@@ -313,3 +313,18 @@ fn plugins_are_chosen_by_upstreams_names() {
     assert!(Chain::new(&names(&["Nonsense"]), &[]).is_err());
     assert!(Chain::new(&names(&["Priority"]), &names(&["Priority"])).is_err());
 }
+
+#[test]
+fn whoever_writes_a_policy_is_asked_for_his_right_to_its_parameters() {
+    let policy = json!({"metadata": {"name": "p"}, "spec": {"paramKind": {"apiVersion": "v1", "kind": "ConfigMap"}}});
+    let create = |user: &UserInfo| {
+        let path = "admissionregistration.k8s.io/validatingadmissionpolicies///";
+        send(&World::new([]), user, Operation::Create, path, Some(policy.clone()), None)
+    };
+    assert!(create(&admin()).is_ok());
+    let refused = create(&UserInfo::new("u", &[])).unwrap_err();
+    assert!(
+        refused.contains("spec.paramKind: Forbidden: user &{u  [system:authenticated] map[]} must have"),
+        "{refused}"
+    );
+}

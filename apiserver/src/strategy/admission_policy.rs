@@ -2,7 +2,7 @@
 //!
 //! Upstream: pkg/registry/admissionregistration/validatingadmissionpolicy{,binding}/strategy.go,
 //!   pkg/apis/admissionregistration/v1/defaults.go
-//! Left out: the check that a binding's author may read what it names as a parameter.
+//! Left out: the check that who writes them may read their parameters, which authorization does.
 
 pub(crate) mod validation;
 
