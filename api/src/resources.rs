@@ -72,10 +72,14 @@ pub fn raise(total: &mut Resources, least: &Resources) {
     }
 }
 
-/// What a pod's containers need together, without the pod's overhead: containers and sidecars, or the greediest init
-/// container beside the sidecars that were started before it; what is said for the pod as a whole stands in place of
-/// both.
-pub fn of_containers(spec: &Value, bound: Bound) -> Resources {
+/// Whether a pod as a whole can ask for the resource: cpu, memory and huge pages.
+pub fn is_for_whole_pods(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
+/// What a pod's containers say they need together: containers and sidecars, or the greediest init container beside the
+/// sidecars that were started before it.
+pub fn aggregate(spec: &Value, bound: Bound) -> Resources {
     let list = |name: &str| spec[name].as_array().map(Vec::as_slice).unwrap_or_default();
     let (mut total, mut sidecars, mut peak) = (Resources::new(), Resources::new(), Resources::new());
     for container in list("containers") {
@@ -93,6 +97,13 @@ pub fn of_containers(spec: &Value, bound: Bound) -> Resources {
         }
     }
     raise(&mut total, &peak);
+    total
+}
+
+/// What a pod's containers need together, without the pod's overhead; what is said for the pod as a whole stands in
+/// place of their sum.
+pub fn of_containers(spec: &Value, bound: Bound) -> Resources {
+    let mut total = aggregate(spec, bound);
     total.extend(read(&spec["resources"][bound.name()]));
     total
 }

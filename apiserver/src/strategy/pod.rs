@@ -1,10 +1,11 @@
 //! Pods.
 //!
 //! Upstream: pkg/registry/core/pod/strategy.go, pkg/apis/core/v1/defaults.go
-//! Left out: defaults of pod-level resources, matchLabelKeys, and gates that are off at 1.35.
+//! Left out: matchLabelKeys, and gates that are off at 1.35.
 
 pub(crate) mod defaults;
 mod qos;
+mod resources;
 pub(crate) mod validation;
 
 use serde_json::{Map, Value, json};

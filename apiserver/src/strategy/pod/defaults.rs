@@ -1,10 +1,11 @@
 //! What a pod's author may leave out.
 //!
 //! Upstream: pkg/apis/core/v1/defaults.go, conversion.go
-//! Left out: defaults of pod-level resources.
+//! Left out: nothing.
 
 use serde_json::{Value, json};
 
+use super::resources;
 use crate::strategy::filling::{
     Fields, canonical_quantities, canonical_quantity, fill, fill_condition_times, fill_number, fill_text, fill_times,
     object_in, object_or_empty, objects_in, spec,
@@ -28,6 +29,9 @@ pub(crate) fn pod(object: &mut Value) {
     fill(spec, "enableServiceLinks", true);
     if spec.get("hostNetwork") == Some(&Value::Bool(true)) {
         host_ports(spec);
+    }
+    if let Some(spec) = object.get_mut("spec").filter(|spec| spec.get("resources").is_some()) {
+        resources::of_the_whole(spec);
     }
     if let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) {
         first_and_all(status, "podIP", "podIPs");

@@ -9,9 +9,10 @@ use api::quantity::Quantity;
 use serde_json::Value;
 
 /// `Guaranteed` when every container limits cpu and memory and requests just that, `BestEffort` when none asks for
-/// anything, `Burstable` otherwise. Pod-level resources, where given, count instead of the containers'.
+/// anything, `Burstable` otherwise. Pod-level resources, where the field is there, count instead of the containers',
+/// even if nothing stands in it.
 pub(super) fn class(spec: &Value) -> &'static str {
-    let pod_level = spec.get("resources").filter(|resources| resources.as_object().is_some_and(|map| !map.is_empty()));
+    let pod_level = spec.get("resources").filter(|resources| !resources.is_null());
     let sources: Vec<&Value> = match pod_level {
         Some(resources) => vec![resources],
         None => ["containers", "initContainers"]
@@ -62,5 +63,20 @@ mod tests {
         assert_eq!(class(&spec(json!({"limits": full, "requests": full}))), "Guaranteed");
         assert_eq!(class(&spec(json!({"limits": full, "requests": {"cpu": "500m", "memory": "1Gi"}}))), "Burstable");
         assert_eq!(class(&spec(json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}))), "Burstable");
+    }
+
+    #[test]
+    fn what_is_said_for_the_whole_pod_counts_instead_of_its_containers() {
+        let full = json!({"cpu": "1", "memory": "1Gi"});
+        let of = |resources: Value| {
+            let own = json!({"limits": full, "requests": full});
+            class(&json!({"containers": [{"name": "c", "resources": own}, {"name": "d"}], "resources": resources}))
+        };
+        assert_eq!(of(Value::Null), "Burstable");
+        assert_eq!(of(json!({})), "BestEffort");
+        assert_eq!(of(json!({"limits": full, "requests": full})), "Guaranteed");
+        assert_eq!(of(json!({"requests": full})), "Burstable");
+        assert_eq!(of(json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}})), "Burstable");
+        assert_eq!(of(json!({"limits": {"hugepages-2Mi": "2Mi"}, "requests": {"hugepages-2Mi": "2Mi"}})), "BestEffort");
     }
 }

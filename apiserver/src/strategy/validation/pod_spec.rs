@@ -9,10 +9,8 @@ use api::{field::Field, names};
 use serde_json::Value;
 
 use super::{
-    Errors, affinity, containers, dns, env, in_range, optional_like, probes, required_one_of,
-    resources::{self, Asker},
-    security,
-    volumes::volumes,
+    Errors, affinity, containers, dns, env, in_range, optional_like, pod_resources, probes, required_one_of, resources,
+    security, volumes::volumes,
 };
 use crate::operations::metadata::validate_labels;
 
@@ -39,7 +37,7 @@ pub(crate) fn pod_spec(spec: &Field<'_>, holder: Holder<'_>, errors: &mut Errors
     let claims: BTreeSet<&str> = claims.filter_map(|claim| claim["name"].as_str()).collect();
     let around = containers::Surroundings { spec: *spec, volumes: &volumes, claims, grace_seconds: grace.i64() };
     containers::all(&around, errors);
-    pod_resources(spec, &around.claims, errors);
+    pod_resources::pod_resources(spec, &around.claims, errors);
     host_network_ports(spec, holder, errors);
     required_one_of(&spec.child("restartPolicy"), &["Always", "OnFailure", "Never"], errors);
     let dns_policy = spec.child("dnsPolicy");
@@ -110,28 +108,6 @@ fn resource_claims(claims: &Field<'_>, errors: &mut Errors) {
         }
         for field in [&direct, &template].into_iter().filter(|field| !field.is_absent()) {
             super::looks_like(field, names::is_dns1123_subdomain, errors);
-        }
-    }
-}
-
-/// What the whole pod asks for: no less than its containers together, and none of them more.
-fn pod_resources(spec: &Field<'_>, claims: &BTreeSet<&str>, errors: &mut Errors) {
-    let resources = spec.child("resources");
-    if resources.is_absent() {
-        return;
-    }
-    if !resources.child("claims").is_absent() {
-        errors.push(resources.child("claims").forbidden("claims cannot be set for Resources at pod-level"));
-    }
-    resources::requirements(&resources, Asker::Pod, claims, errors);
-    let limits = resources.child("limits");
-    for container in spec.child("containers").items() {
-        for (name, limit) in container.child("resources").child("limits").entries() {
-            let (asked, most) = (resources::quantity(&limit), resources::quantity(&limits.key(name)));
-            if !limits.key(name).is_absent() && asked > most {
-                let detail = format!("must be less than or equal to pod limits of {most}");
-                errors.push(limit.invalid_value(asked.to_string(), detail));
-            }
         }
     }
 }

@@ -10,6 +10,7 @@ use api::{
     field::{Field, FieldError},
     names,
     quantity::Quantity,
+    resources::is_for_whole_pods,
 };
 
 use super::{Errors, NOT_NEGATIVE, looks_like};
@@ -62,7 +63,7 @@ pub(crate) fn is_extended(name: &str) -> bool {
 }
 
 /// Whether requests may add up to more than there is: not for extended resources and huge pages.
-fn may_be_overcommitted(name: &str) -> bool {
+pub(crate) fn may_be_overcommitted(name: &str) -> bool {
     is_native(name) && !is_huge_pages(name)
 }
 
@@ -108,8 +109,8 @@ pub(crate) fn container_resource_name(at: &Field<'_>, name: &str, errors: &mut E
 
 /// As [`resource_name`], for what a whole pod can ask for.
 fn pod_resource_name(at: &Field<'_>, name: &str, errors: &mut Errors) {
-    if resource_name(at, name, errors) && !matches!(name, "cpu" | "memory") && !is_huge_pages(name) {
-        errors.push(FieldError { value: name.into(), ..at.not_supported(&["cpu", "memory"]) });
+    if resource_name(at, name, errors) && !is_for_whole_pods(name) {
+        errors.push(FieldError { value: name.into(), ..at.not_supported(&["cpu", "hugepages-", "memory"]) });
     }
 }
 

@@ -100,6 +100,119 @@ fn resources_are_known_not_negative_and_within_limits() {
     );
 }
 
+/// A pod that asks for `whole` and whose containers ask for `each`.
+fn whole(whole: Value, each: &[Value]) -> Value {
+    let container = |(index, resources)| json!({"name": format!("c{index}"), "image": "a", "resources": resources});
+    let containers: Vec<Value> = each.iter().enumerate().map(container).collect();
+    json!({"spec": {"resources": whole, "containers": containers}})
+}
+
+#[test]
+fn a_whole_pod_asks_for_cpu_memory_and_huge_pages() {
+    const AT: &str = "spec.resources";
+    check("Pod", whole(json!({"requests": {"cpu": "1"}, "limits": {"cpu": "2", "memory": "1Gi"}}), &[json!({})]), &[]);
+    let supported = r#"supported values: "cpu", "hugepages-", "memory""#;
+    check(
+        "Pod",
+        whole(json!({"requests": {"ephemeral-storage": "1Gi"}}), &[json!({})]),
+        &[&format!("{AT}.requests[ephemeral-storage]: Unsupported value: \"ephemeral-storage\": {supported}")],
+    );
+    check(
+        "Pod",
+        whole(json!({"requests": {"cpu": "2", "memory": "-1"}, "limits": {"cpu": "1", "memory": "1"}}), &[json!({})]),
+        &[
+            &format!("{AT}.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1"),
+            &format!("{AT}.requests[memory]: Invalid value: \"-1\": must be greater than or equal to 0"),
+        ],
+    );
+    check(
+        "Pod",
+        whole(json!({"requests": {"hugepages-2Mi": "3Mi"}, "limits": {"hugepages-2Mi": "2Mi"}}), &[json!({})]),
+        &[
+            &format!(
+                "{AT}.requests[hugepages-2Mi]: Invalid value: \"3Mi\": 3Mi is not positive integer multiple of hugepages-2Mi"
+            ),
+            &format!("{AT}.requests: Invalid value: \"3Mi\": must be equal to hugepages-2Mi limit of 2Mi"),
+            &format!("{AT}: Forbidden: HugePages require cpu or memory"),
+        ],
+    );
+    let claims = json!({"spec": {"resources": {"claims": [{"name": "a"}]}, "resourceClaims": [{"name": "a", "resourceClaimName": "b"}]}});
+    check("Pod", claims, &["spec.resources.claims: Forbidden: claims may not be set for Resources at pod-level"]);
+    let mut windows = whole(json!({"limits": {"foo": "1"}}), &[json!({})]);
+    windows["spec"]["os"] = json!({"name": "windows"});
+    check("Pod", windows, &["spec.resources: Forbidden: may not be set for a windows pod"]);
+}
+
+#[test]
+fn a_whole_pod_has_no_less_than_its_containers() {
+    const AT: &str = "spec.resources";
+    let cpu = |request: &str| json!({"requests": {"cpu": request, "memory": "1Gi"}});
+    check("Pod", whole(cpu("3"), &[json!({"requests": {"cpu": "1"}}), json!({"requests": {"cpu": "2"}})]), &[]);
+    check(
+        "Pod",
+        whole(cpu("2"), &[cpu("1"), cpu("1500m")]),
+        &[
+            &format!(
+                "{AT}.requests[cpu]: Invalid value: \"2\": must be greater than or equal to aggregate container requests of 2500m"
+            ),
+            &format!(
+                "{AT}.requests[memory]: Invalid value: \"1Gi\": must be greater than or equal to aggregate container requests of 2Gi"
+            ),
+        ],
+    );
+    let mut init = whole(cpu("2"), &[json!({})]);
+    init["spec"]["initContainers"] = json!([{"name": "i", "image": "a", "resources": {"requests": {"cpu": "3"}}}]);
+    check(
+        "Pod",
+        init,
+        &[&format!(
+            "{AT}.requests[cpu]: Invalid value: \"2\": must be greater than or equal to aggregate container requests of 3"
+        )],
+    );
+    // Limits of containers may add up to more than the pod's, but none is above it.
+    let limits = |cpu: &str| json!({"limits": {"cpu": cpu}, "requests": {"cpu": "1"}});
+    check("Pod", whole(limits("3"), &[limits("3")]), &[]);
+    check(
+        "Pod",
+        whole(
+            json!({"limits": {"cpu": "3"}}),
+            &[json!({"limits": {"cpu": "3"}, "requests": {"cpu": "1"}}), limits("2")],
+        ),
+        &[],
+    );
+    check(
+        "Pod",
+        whole(limits("2"), &[json!({}), limits("3")]),
+        &[&format!(
+            "{AT}.containers[1][cpu].limits: Invalid value: \"3\": must be less than or equal to pod limits of 2"
+        )],
+    );
+    let pages = |count: &str| json!({"limits": {"cpu": "1", "hugepages-2Mi": count}});
+    check(
+        "Pod",
+        whole(
+            json!({"requests": {"cpu": "2"}, "limits": {"cpu": "2", "hugepages-2Mi": "4Mi"}}),
+            &[pages("4Mi"), pages("2Mi")],
+        ),
+        &[
+            &format!(
+                "{AT}.requests[hugepages-2Mi]: Invalid value: \"4Mi\": must be greater than or equal to aggregate container requests of 6Mi"
+            ),
+            &format!(
+                "{AT}.limits[hugepages-2Mi]: Invalid value: \"4Mi\": must be greater than or equal to aggregate container limits of 6Mi"
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_a_whole_pod_asks_for_does_not_change() {
+    let asks = |cpu: &str| json!({"spec": {"resources": {"requests": {"cpu": cpu}}}});
+    check_update("Pod", asks("1"), asks("1000m"), &[]);
+    check_update("Pod", asks("1"), asks("2"), &[IMMUTABLE]);
+    check_update("Pod", json!({}), asks("1"), &[IMMUTABLE]);
+}
+
 #[test]
 fn a_probe_does_one_thing_with_sensible_numbers() {
     let probe = |probe: Value| container(json!({"livenessProbe": probe}));
