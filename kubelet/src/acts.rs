@@ -20,7 +20,7 @@ use tracing::warn;
 use crate::config::Config;
 use crate::container::{self, Prepared};
 use crate::cri::Runtime;
-use crate::environment::{self, Sources};
+use crate::environment::{self, EnvFile, Sources};
 use crate::field_path::NodeAmounts;
 use crate::machine::Machine;
 use crate::metrics::Metrics;
@@ -325,7 +325,7 @@ impl Acts {
             recorder.warning("FailedMount", &error.to_string(), None);
             StartError { reason: "ContainerCreating".into(), message: String::new() }
         })?;
-        let environment = self.environment(pod, spec, in_sandbox).await;
+        let environment = self.environment(pod, spec, in_sandbox, &places).await;
         let environment =
             environment.map_err(|message| warned(recorder, &spec.name, "CreateContainerConfigError", message))?;
         let folder = volumes::pod_directory(&self.config, pod_spec::uid(pod));
@@ -349,6 +349,7 @@ impl Acts {
         pod: &Pod,
         spec: &Container,
         in_sandbox: &Sandbox,
+        places: &BTreeMap<String, PathBuf>,
     ) -> Result<Vec<(String, String)>, String> {
         let (mut map_names, mut secret_names) = (BTreeSet::new(), BTreeSet::new());
         for from in spec.env_from.iter().flatten() {
@@ -383,6 +384,7 @@ impl Acts {
             pod_ips: &pod_ips,
             host_ips: &host_ips,
             node: &self.amounts(),
+            files: &env_files(spec, places),
         };
         environment::variables(pod, spec, &sources)
     }
@@ -509,6 +511,25 @@ fn image_user(image: &Image) -> ImageUser {
         (None, "") => ImageUser::Root,
         (None, name) => ImageUser::Name(name.into()),
     }
+}
+
+/// What a file of variables may hold: as much as a ConfigMap or Secret.
+const MAX_ENV_FILE_BYTES: u64 = 1 << 20;
+
+/// The files that a container's `fileKeyRef`s name.
+fn env_files(spec: &Container, places: &BTreeMap<String, PathBuf>) -> BTreeMap<(String, String), EnvFile> {
+    let from = spec.env.iter().flatten().filter_map(|env| env.value_from.as_ref()?.file_key_ref.as_ref());
+    from.map(|key| {
+        let read = places.get(&key.volume_name);
+        let read = read.map(|place| volumes::sub_path::read(place, Path::new(&key.path), MAX_ENV_FILE_BYTES));
+        let file = match read {
+            None => EnvFile::NoVolume,
+            Some(Err(error)) => EnvFile::Unreadable(error.to_string()),
+            Some(Ok(text)) => EnvFile::Text(text),
+        };
+        ((key.volume_name.clone(), key.path.clone()), file)
+    })
+    .collect()
 }
 
 fn file_mount(inside: &str, host: PathBuf) -> Mount {

@@ -1,11 +1,15 @@
 //! Decides a container's environment variables.
 //!
 //! Upstream: pkg/kubelet/kubelet_pods.go (makeEnvironmentVariables), pkg/kubelet/envvars
-//! Left out: `fileKeyRef`: the container waits and says so, it does not run without the variable.
+//! Left out: nothing.
+
+mod env_file;
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{ConfigMap, Container, EnvFromSource, EnvVarSource, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, EnvFromSource, EnvVarSource, FileKeySelector, Pod, Secret, Service,
+};
 
 use crate::expansion::expand;
 use crate::field_path::{self, NodeAmounts};
@@ -20,12 +24,21 @@ pub struct Sources<'a> {
     pub pod_ips: &'a [String],
     pub host_ips: &'a [String],
     pub node: &'a NodeAmounts,
+    /// The files that `fileKeyRef`s name, by volume and path: their texts, or why they can't be read.
+    pub files: &'a BTreeMap<(String, String), EnvFile>,
+}
+
+/// A file of variables in a volume of the pod.
+pub enum EnvFile {
+    NoVolume,
+    Unreadable(String),
+    Text(String),
 }
 
 /// The variables in order of definition: services, then `envFrom`, then `env`, a later one of a name replacing an earlier.
 ///
 /// # Errors
-/// A reference that is not optional leads nowhere, or one is to a file; the text is the message of
+/// A reference that is not optional leads nowhere, or one to a file that can't be read; the text is the message of
 /// `CreateContainerConfigError`.
 pub fn variables(pod: &Pod, container: &Container, sources: &Sources) -> Result<Vec<(String, String)>, String> {
     let namespace = pod_spec::namespace(pod);
@@ -88,14 +101,26 @@ fn resolve(pod: &Pod, container: &Container, from: &EnvVarSource, sources: &Sour
             },
         };
     }
-    if let Some(file) = &from.file_key_ref {
-        // Optional or not: whether the file has the key is not known.
-        return Err(format!(
-            "fileKeyRef is not supported by this kubelet: key {} of file {} in volume {}",
-            file.key, file.path, file.volume_name
-        ));
+    if let Some(key) = &from.file_key_ref {
+        return of_file(key, sources);
     }
     Ok(None)
+}
+
+/// A variable of a file. One that is optional may be missing in the file, but the file may not.
+fn of_file(key: &FileKeySelector, sources: &Sources) -> Result<Option<String>, String> {
+    let value = match sources.files.get(&(key.volume_name.clone(), key.path.clone())) {
+        None | Some(EnvFile::NoVolume) => {
+            return Err(format!("cannot find the volume {:?} referenced by FileKeyRef", key.volume_name));
+        }
+        Some(EnvFile::Unreadable(why)) => Err(why.clone()),
+        Some(EnvFile::Text(text)) => env_file::value_of(text, &key.key),
+    };
+    let value = value.map_err(|why| format!("couldn't parse env file: {why}"))?;
+    if value.is_none() && key.optional != Some(true) {
+        return Err(format!("environment variable key {:?} not found in file {:?}", key.key, key.path));
+    }
+    Ok(value)
 }
 
 fn text_of(map: &ConfigMap, key: &str) -> Option<String> {

@@ -91,6 +91,21 @@ fn the_environment_comes_from_everywhere() {
 }
 
 #[test]
+fn a_variable_comes_from_a_file_that_an_init_container_wrote() {
+    on_a_node(async |node| {
+        let mount = json!([{"name": "shared", "mountPath": "/shared"}]);
+        let script = "printf \"# from the first\\nA='one\\ntwo'\\n\" > /shared/a.env";
+        let init = container(script, json!({"name": "init", "volumeMounts": mount}));
+        let spec = json!({"volumes": [{"name": "shared", "emptyDir": {}}], "initContainers": [init]});
+        let of = |key: &str, optional: bool| json!({"fileKeyRef": {"volumeName": "shared", "path": "a.env", "key": key, "optional": optional}});
+        let env = json!([{"name": "A", "valueFrom": of("A", false)}, {"name": "B", "valueFrom": of("B", true)}]);
+        // The container that has the variables needs no mount.
+        let log = node.output("p", once("echo \"$A ${B-unset}\"", json!({"env": env}), spec)).await;
+        assert_eq!(log, "one\ntwo unset\n");
+    });
+}
+
+#[test]
 fn volumes_hold_what_they_say_with_the_permissions_they_say() {
     on_a_node(async |node| {
         node.make::<ConfigMap>(json!({"metadata": {"name": "m"}, "data": {"a": "of a", "b": "of b"}})).await;

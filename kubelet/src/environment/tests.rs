@@ -15,6 +15,12 @@ fn resolve_all(spec: Value, services: Value) -> Result<Vec<(String, String)>, St
     .expect("a pod");
     let services: Vec<Service> = serde_json::from_value(services).expect("services");
     let map: ConfigMap = serde_json::from_value(json!({ "data": { "K": "v" } })).expect("a config map");
+    let file = |path: &str, file: EnvFile| (("v".to_owned(), path.to_owned()), file);
+    let files = [
+        file("a.env", EnvFile::Text("J='x'\nK='from a file'\n".into())),
+        file("b.env", EnvFile::Unreadable("no such file".into())),
+        file("c.env", EnvFile::Text("nothing".into())),
+    ];
     let sources = Sources {
         config_maps: &BTreeMap::from([("settings".into(), Some(map)), ("absent".into(), None)]),
         secrets: &BTreeMap::new(),
@@ -22,6 +28,7 @@ fn resolve_all(spec: Value, services: Value) -> Result<Vec<(String, String)>, St
         pod_ips: &["10.244.0.7".into()],
         host_ips: &["192.168.0.1".into()],
         node: &NodeAmounts { name: "n1".into(), cpu_milli: 2000, memory_bytes: 1 << 30, ephemeral_bytes: 0 },
+        files: &BTreeMap::from(files),
     };
     variables(&pod, &pod_spec::containers(&pod)[0], &sources)
 }
@@ -50,12 +57,22 @@ fn a_missing_config_map_is_an_error_unless_optional() {
 }
 
 #[test]
-fn a_variable_from_a_file_keeps_the_container_waiting() {
+fn a_variable_comes_from_a_file_of_a_volume() {
+    let reference = |volume: &str, path: &str, key: &str, optional: bool| {
+        json!({ "name": "main", "env": [{ "name": "A", "valueFrom": {
+            "fileKeyRef": { "volumeName": volume, "path": path, "key": key, "optional": optional } } }] })
+    };
+    check(reference("v", "a.env", "K", false), json!([]), &[("A", "from a file")]);
+    check(reference("v", "a.env", "L", true), json!([]), &[]);
+    let refused = |container: Value, why: &str| assert_eq!(resolve_all(container, json!([])), Err(why.into()));
+    refused(reference("v", "a.env", "L", false), "environment variable key \"L\" not found in file \"a.env\"");
     for optional in [false, true] {
-        let container = json!({ "name": "main", "env": [{ "name": "A", "valueFrom": {
-            "fileKeyRef": { "volumeName": "v", "path": "a.env", "key": "K", "optional": optional } } }] });
-        let message = "fileKeyRef is not supported by this kubelet: key K of file a.env in volume v";
-        assert_eq!(resolve_all(container, json!([])), Err(message.into()));
+        refused(reference("v", "b.env", "K", optional), "couldn't parse env file: no such file");
+        refused(
+            reference("v", "c.env", "K", optional),
+            "couldn't parse env file: invalid environment variable format at line 1",
+        );
+        refused(reference("w", "a.env", "K", optional), "cannot find the volume \"w\" referenced by FileKeyRef");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Finds the part of a volume that a `subPath` names, and pins it: whatever a container does to the volume meanwhile,
-//! what is mounted lies inside of it.
+//! Finds the part of a volume that a `subPath` or `fileKeyRef` names, and pins it: whatever a container does to the volume
+//! meanwhile, what is mounted or read lies inside of it.
 //!
 //! The kernel resolves the path and refuses to leave the volume; the descriptor it gives is bound to a place of the
 //! kubelet's own, and the container gets that place. No path is looked up twice.
@@ -7,7 +7,7 @@
 //! Upstream: pkg/volume/util/subpath/subpath_linux.go
 //! Left out: kernels before 5.6, which have no openat2.
 
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Component, Path};
 
@@ -45,6 +45,26 @@ pub fn open(volume: &Path, sub_path: &Path) -> io::Result<OwnedFd> {
 fn resolve(root: &OwnedFd, path: &Path) -> Result<OwnedFd, Errno> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     openat2(root, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), how)
+}
+
+/// Reads a file of a volume. Links in it are followed as a container would that has the volume as its root.
+///
+/// # Errors
+/// There is no such file, it is none of text, it is longer than `max_bytes`, or the disk refuses.
+pub fn read(volume: &Path, path: &Path, max_bytes: u64) -> io::Result<String> {
+    let root = rustix::fs::open(volume, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    // A pipe without a writer would keep us waiting.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = std::fs::File::from(openat2(&root, path, flags, Mode::empty(), how)?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut text = String::new();
+    if file.take(max_bytes + 1).read_to_string(&mut text)? as u64 > max_bytes {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {max_bytes} bytes")));
+    }
+    Ok(text)
 }
 
 /// Binds what was opened to `target`, in place of what a former container had there.
@@ -127,5 +147,27 @@ mod tests {
                 }
             }
         });
+    }
+
+    #[test]
+    fn a_file_is_read_inside_the_volume_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = folder.path().join("volume");
+        std::fs::create_dir_all(volume.join("etc")).unwrap();
+        std::fs::write(folder.path().join("secret"), "outside").unwrap();
+        std::fs::write(volume.join("secret"), "inside").unwrap();
+        symlink("/../secret", volume.join("etc/link")).unwrap();
+        symlink("/proc/self/environ", volume.join("magic")).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, volume.join("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0)
+            .unwrap();
+        let text = |path: &str| read(&volume, Path::new(path), 6).map_err(|error| error.kind());
+        assert_eq!(text("secret").as_deref(), Ok("inside"));
+        assert_eq!(text("etc/link").as_deref(), Ok("inside"));
+        assert_eq!(text("../secret").as_deref(), Ok("inside"));
+        assert_eq!(text("magic"), Err(io::ErrorKind::NotFound));
+        assert_eq!(text("pipe"), Err(io::ErrorKind::InvalidInput));
+        assert_eq!(text("etc"), Err(io::ErrorKind::InvalidInput));
+        std::fs::write(volume.join("secret"), "too long").unwrap();
+        assert_eq!(text("secret"), Err(io::ErrorKind::FileTooLarge));
     }
 }
