@@ -1,9 +1,10 @@
 //! Pods.
 //!
 //! Upstream: pkg/registry/core/pod/strategy.go, pkg/apis/core/v1/defaults.go
-//! Left out: matchLabelKeys, and gates that are off at 1.35.
+//! Left out: gates that are off at 1.35.
 
 pub(crate) mod defaults;
+mod label_keys;
 mod qos;
 mod resources;
 pub(crate) mod validation;
@@ -36,6 +37,7 @@ impl Strategy for Pods {
             }]);
         }
         object["status"] = status;
+        label_keys::merge(object);
     }
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {

@@ -1,7 +1,7 @@
 //! What a pod asks of the scheduler: affinities, tolerations, spreading.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (validateAffinity, ValidateTolerations,
-//!   validateTopologySpreadConstraints, ValidateNodeSelector)
+//!   validateTopologySpreadConstraints, ValidateMatchLabelKeysAndMismatchLabelKeys, ValidateNodeSelector)
 //! Left out: nothing.
 
 use std::collections::BTreeSet;
@@ -119,7 +119,7 @@ fn pod_affinity_term(term: &Field<'_>, errors: &mut Errors) {
     for name in term.child("namespaces").items() {
         looks_like(&term.alias("namespace", name.value), names::is_dns1123_label, errors);
     }
-    match_label_keys(term, errors);
+    label_keys(term, errors);
     let topology = term.child("topologyKey");
     if topology.is_empty() {
         errors.push(topology.required("can not be empty"));
@@ -127,19 +127,30 @@ fn pod_affinity_term(term: &Field<'_>, errors: &mut Errors) {
     looks_like(&topology, names::is_qualified_name, errors);
 }
 
-fn match_label_keys(term: &Field<'_>, errors: &mut Errors) {
+/// Checks the keys whose values are taken from the pod's own labels. By then they stand in the selector too: a key that
+/// is there twice was in both from the start. Upstream reports that one at the term itself.
+fn label_keys(term: &Field<'_>, errors: &mut Errors) {
     let (same, different) = (term.child("matchLabelKeys"), term.child("mismatchLabelKeys"));
-    for keys in [&same, &different] {
-        if keys.is_empty() {
-            continue;
-        }
-        if term.child("labelSelector").is_absent() {
+    if same.is_empty() && different.is_empty() {
+        return;
+    }
+    let selector = term.child("labelSelector");
+    for keys in [&same, &different].into_iter().filter(|keys| !keys.is_empty()) {
+        if selector.is_absent() {
             errors.push(keys.forbidden("must not be specified when labelSelector is not set"));
-            continue;
+        } else {
+            keys.items().for_each(|key| looks_like(&key, names::is_qualified_name, errors));
         }
-        for key in keys.items() {
-            looks_like(&key, names::is_qualified_name, errors);
+    }
+    let labels = selector.value["matchLabels"].as_object().into_iter().flatten();
+    let mut used: BTreeSet<&str> = labels.map(|(key, _)| key.as_str()).collect();
+    for requirement in selector.child("matchExpressions").items() {
+        let key = requirement.value["key"].as_str().unwrap_or_default();
+        let listed = same.value.as_array().and_then(|keys| keys.iter().rposition(|each| each == key));
+        if let Some(index) = listed.filter(|_| used.contains(key)) {
+            errors.push(term.index(index).invalid_value(key, "exists in both matchLabelKeys and labelSelector"));
         }
+        used.insert(key);
     }
     for key in same.items() {
         if different.items().any(|other| other.value == key.value) {
@@ -203,7 +214,7 @@ pub(crate) fn spread_constraints(constraints: &Field<'_>, errors: &mut Errors) {
         for name in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {
             optional_one_of(&constraint.child(name), &["Honor", "Ignore"], errors);
         }
-        spread_label_keys(&constraint, errors);
+        label_keys(&constraint, errors);
         label_selector(&constraint.child("labelSelector"), errors);
     }
 }
@@ -216,25 +227,6 @@ fn min_domains(domains: &Field<'_>, action: &str, errors: &mut Errors) {
     if action != "DoNotSchedule" {
         let detail = format!("can only use minDomains if whenUnsatisfiable=DoNotSchedule, not {action}");
         errors.push(domains.invalid(detail));
-    }
-}
-
-fn spread_label_keys(constraint: &Field<'_>, errors: &mut Errors) {
-    let (keys, selector) = (constraint.child("matchLabelKeys"), constraint.child("labelSelector"));
-    if keys.is_empty() {
-        return;
-    }
-    if selector.is_absent() {
-        errors.push(keys.forbidden("must not be specified when labelSelector is not set"));
-    }
-    let labels = selector.value["matchLabels"].as_object().into_iter().flatten().map(|(key, _)| key.as_str());
-    let expressions = selector.value["matchExpressions"].as_array().into_iter().flatten();
-    let used: BTreeSet<&str> = labels.chain(expressions.filter_map(|each| each["key"].as_str())).collect();
-    for key in keys.items() {
-        looks_like(&key, names::is_qualified_name, errors);
-        if used.contains(key.str()) {
-            errors.push(key.invalid("exists in both matchLabelKeys and labelSelector"));
-        }
     }
 }
 

@@ -460,6 +460,55 @@ fn the_spec_names_policies_that_exist() {
 }
 
 #[test]
+fn keys_of_labels_stand_beside_a_selector_and_not_in_it() {
+    const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+    let spread = |fields: Value| {
+        let mut constraint = json!({"maxSkew": 1, "topologyKey": "k", "whenUnsatisfiable": "DoNotSchedule"});
+        json_patch::merge(&mut constraint, &fields);
+        json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"topologySpreadConstraints": [constraint]}})
+    };
+    let near = |fields: Value| {
+        let mut term = json!({"topologyKey": "k"});
+        json_patch::merge(&mut term, &fields);
+        json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": {"affinity": {"podAntiAffinity": {REQUIRED: [term]}}}})
+    };
+    let at_spread = "spec.topologySpreadConstraints[0]";
+    let at_near = format!("spec.affinity.podAntiAffinity.{REQUIRED}[0]");
+    let no_selector = "matchLabelKeys: Forbidden: must not be specified when labelSelector is not set";
+    check("Pod", spread(json!({"matchLabelKeys": ["a"]})), &[&format!("{at_spread}.{no_selector}")]);
+    check("Pod", near(json!({"matchLabelKeys": ["a"]})), &[&format!("{at_near}.{no_selector}")]);
+    check(
+        "Pod",
+        spread(json!({"matchLabelKeys": ["a", "c"], "labelSelector": {"matchLabels": {"x": "y", "c": "d"}}})),
+        &[],
+    );
+    check(
+        "Pod",
+        near(
+            json!({"matchLabelKeys": ["a"], "mismatchLabelKeys": ["b"], "labelSelector": {"matchLabels": {"b": "2"}}}),
+        ),
+        &[],
+    );
+    for both in [json!({"matchLabels": {"b": "2"}}), json!({"matchExpressions": [{"key": "b", "operator": "Exists"}]})]
+    {
+        let twice = json!({"matchLabelKeys": ["a", "b"], "labelSelector": both});
+        let detail = "[1]: Invalid value: \"b\": exists in both matchLabelKeys and labelSelector";
+        check("Pod", spread(twice.clone()), &[&format!("{at_spread}{detail}")]);
+        check("Pod", near(twice), &[&format!("{at_near}{detail}")]);
+    }
+    check(
+        "Pod",
+        near(json!({"matchLabelKeys": ["a"], "mismatchLabelKeys": ["b", "a"], "labelSelector": {}})),
+        &[&format!(
+            "{at_near}.matchLabelKeys[0]: Invalid value: \"a\": exists in both matchLabelKeys and mismatchLabelKeys"
+        )],
+    );
+    // In a template the values are not known yet.
+    let template = json!({"spec": {"template": {"spec": spread(json!({"matchLabelKeys": ["b"], "labelSelector": {"matchLabels": {"b": "2"}}}))["spec"]}}});
+    check("Deployment", template, &[]);
+}
+
+#[test]
 fn of_a_pod_only_images_deadline_and_tolerations_change() {
     let image = container(json!({"image": "other"}));
     check_update("Pod", json!({}), image, &[]);
