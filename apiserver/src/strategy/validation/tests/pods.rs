@@ -496,12 +496,17 @@ fn keys_of_labels_stand_beside_a_selector_and_not_in_it() {
         check("Pod", spread(twice.clone()), &[&format!("{at_spread}{detail}")]);
         check("Pod", near(twice), &[&format!("{at_near}{detail}")]);
     }
+    let same_and_different =
+        json!({"matchLabelKeys": ["c", "a"], "mismatchLabelKeys": ["b", "a"], "labelSelector": {}});
     check(
         "Pod",
-        near(json!({"matchLabelKeys": ["a"], "mismatchLabelKeys": ["b", "a"], "labelSelector": {}})),
-        &[&format!(
-            "{at_near}.matchLabelKeys[0]: Invalid value: \"a\": exists in both matchLabelKeys and mismatchLabelKeys"
-        )],
+        near(same_and_different),
+        &[
+            &format!("{at_near}[1]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector"),
+            &format!(
+                "{at_near}.matchLabelKeys[1]: Invalid value: \"a\": exists in both matchLabelKeys and mismatchLabelKeys"
+            ),
+        ],
     );
     // In a template the values are not known yet.
     let template = json!({"spec": {"template": {"spec": spread(json!({"matchLabelKeys": ["b"], "labelSelector": {"matchLabels": {"b": "2"}}}))["spec"]}}});
