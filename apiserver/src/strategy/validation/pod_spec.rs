@@ -1,7 +1,7 @@
 //! The spec of a pod, in a Pod or in the template of a workload.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidatePodSpec)
-//! Left out: what Windows pods may not set.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use api::{field::Field, names};
 use serde_json::Value;
 
 use super::{
-    Errors, affinity, containers, dns, env, in_range, optional_like, pod_resources, probes, required_one_of, resources,
-    security, volumes::volumes,
+    Errors, affinity, containers, dns, env, in_range, operating_system, optional_like, pod_resources, probes,
+    required_one_of, resources, security, volumes::volumes,
 };
 use crate::operations::metadata::validate_labels;
 
@@ -49,6 +49,7 @@ pub(crate) fn pod_spec(spec: &Field<'_>, holder: Holder<'_>, errors: &mut Errors
     probes::readiness_gates(&spec.child("readinessGates"), errors);
     scheduling_gates(&spec.child("schedulingGates"), errors);
     affinity::spread_constraints(&spec.child("topologySpreadConstraints"), errors);
+    operating_system::host_processes(spec, errors);
     host_users(spec, errors);
     optional_like(&spec.child("serviceAccountName"), names::is_dns1123_subdomain, errors);
     optional_like(&spec.child("nodeName"), names::is_dns1123_subdomain, errors);
@@ -67,20 +68,8 @@ pub(crate) fn pod_spec(spec: &Field<'_>, holder: Holder<'_>, errors: &mut Errors
         required_one_of(&preemption, &["PreemptLowerPriority", "Never"], errors);
     }
     resources::overhead(&spec.child("overhead"), errors);
-    let os = spec.child("os");
-    if !os.is_absent() {
-        operating_system(&os, errors);
-    }
+    operating_system::rules_of(spec, errors);
     env::file_volumes(spec, errors);
-}
-
-fn operating_system(os: &Field<'_>, errors: &mut Errors) {
-    let name = os.child("name");
-    if name.is_empty() {
-        errors.push(name.required("cannot be empty"));
-    } else if !matches!(name.str(), "linux" | "windows") {
-        errors.push(api::field::FieldError { value: name.str().into(), ..os.not_supported(&["linux", "windows"]) });
-    }
 }
 
 fn resource_claims(claims: &Field<'_>, errors: &mut Errors) {

@@ -1,14 +1,14 @@
 //! Security contexts of pods and containers.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidateSecurityContext, validatePodSpecSecurityContext)
-//! Left out: Windows host-process containers beyond the names they run under.
+//! Left out: nothing; privileged containers are allowed, as `--allow-privileged` allows them.
 
 use std::collections::BTreeSet;
 
-use api::{field::Field, names};
+use api::field::Field;
 use serde_json::Value;
 
-use super::{Errors, key_to_path, looks_like, one_of, optional_one_of};
+use super::{Errors, key_to_path, one_of, operating_system, optional_one_of};
 
 /// The largest user and group id.
 const MAX_ID: i64 = i32::MAX as i64;
@@ -36,7 +36,7 @@ pub(crate) fn pod_context(context: &Field<'_>, spec: &Field<'_>, errors: &mut Er
     sysctls(&context.child("sysctls"), spec, errors);
     optional_one_of(&context.child("fsGroupChangePolicy"), &["Always", "OnRootMismatch"], errors);
     seccomp_profile(&context.child("seccompProfile"), errors);
-    windows_options(&context.child("windowsOptions"), errors);
+    operating_system::windows_options(&context.child("windowsOptions"), errors);
     app_armor_profile(&context.child("appArmorProfile"), errors);
     optional_one_of(&context.child("supplementalGroupsPolicy"), &["Merge", "Strict"], errors);
     optional_one_of(&context.child("seLinuxChangePolicy"), &["MountOption", "Recursive"], errors);
@@ -122,26 +122,6 @@ fn app_armor_profile(profile: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn windows_options(options: &Field<'_>, errors: &mut Errors) {
-    let spec_name = options.child("gmsaCredentialSpecName");
-    if !spec_name.is_absent() {
-        looks_like(&spec_name, names::is_dns1123_subdomain, errors);
-    }
-    let user = options.child("runAsUserName");
-    if user.is_absent() {
-        return;
-    }
-    let parts: Vec<&str> = user.str().split('\\').collect();
-    let complaint = match parts.as_slice() {
-        [""] => "runAsUserName cannot be an empty string",
-        _ if user.str().chars().any(char::is_control) => "runAsUserName cannot contain control characters",
-        [_, _, _, ..] => "runAsUserName cannot contain more than one backslash",
-        [.., ""] => "runAsUserName's User cannot be empty",
-        _ => return,
-    };
-    errors.push(user.invalid(complaint));
-}
-
 /// Checks the context of one container.
 pub(crate) fn container_context(context: &Field<'_>, spec: &Value, errors: &mut Errors) {
     if context.is_absent() {
@@ -166,6 +146,6 @@ pub(crate) fn container_context(context: &Field<'_>, spec: &Value, errors: &mut 
             errors.push(context.invalid(detail));
         }
     }
-    windows_options(&context.child("windowsOptions"), errors);
+    operating_system::windows_options(&context.child("windowsOptions"), errors);
     app_armor_profile(&context.child("appArmorProfile"), errors);
 }

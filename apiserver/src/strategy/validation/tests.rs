@@ -8,6 +8,7 @@ mod core;
 mod custom_resources;
 mod devices;
 mod extension;
+mod operating_systems;
 mod others;
 mod pods;
 mod workloads;
