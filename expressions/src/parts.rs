@@ -1,4 +1,6 @@
 //! The parts of an expression, looked at without going into calls: an expression may be deeper than a stack.
+//!
+//! Upstream: cel-go parser/parser.go (recursionListener), common/ast/navigable.go
 
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 

@@ -28,6 +28,12 @@ pub(crate) fn too_deep(limit: usize) -> String {
     without_place(&format!("expression recursion limit exceeded: {limit}"))
 }
 
+/// What may follow a whole operand: where something else must follow, that alone is told to be expected.
+const CONTINUATIONS: [&str; 17] = [
+    "'=='", "'!='", "'in'", "'<'", "'<='", "'>='", "'>'", "'&&'", "'||'", "'['", "'.'", "'-'", "'?'", "'+'", "'*'",
+    "'/'", "'%'",
+];
+
 /// What the parser found.
 pub(crate) fn of_syntax(source: &str, errors: &ParseErrors) -> String {
     if errors.errors.iter().any(|error| error.msg.contains(TOO_DEEP)) {
@@ -36,9 +42,25 @@ pub(crate) fn of_syntax(source: &str, errors: &ParseErrors) -> String {
     let told = errors.errors.iter().filter(|error| !error.msg.starts_with(ECHO)).map(|error| Mistake {
         line: usize::try_from(error.pos.0).unwrap_or(0),
         column: usize::try_from(error.pos.1 - 1).unwrap_or(0),
-        message: error.msg.clone(),
+        message: narrowed(&error.msg),
     });
     display(source, told.collect())
+}
+
+/// A message without the expectation of operators where an operand has ended: the parser for Go does not name them.
+fn narrowed(message: &str) -> String {
+    let Some((found, expected)) = message.split_once(" expecting {") else { return message.to_owned() };
+    let expected: Vec<&str> = expected.trim_end_matches('}').split(", ").collect();
+    if !["'=='", "'&&'"].iter().all(|operator| expected.contains(operator)) {
+        return message.to_owned();
+    }
+    let needed: Vec<&str> = expected.into_iter().filter(|token| !CONTINUATIONS.contains(token)).collect();
+    match needed.as_slice() {
+        [] => message.to_owned(),
+        [one] => format!("{found} expecting {one}"),
+        ["')'", ..] => format!("{found} expecting ')'"),
+        several => format!("{found} expecting {{{}}}", several.join(", ")),
+    }
 }
 
 /// The mistakes in the order of their places, each with its line and a mark below it.

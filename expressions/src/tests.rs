@@ -45,3 +45,19 @@ fn functions_of_every_library_are_known() {
         assert_eq!(told(source, &environment), result, "{source}");
     }
 }
+
+#[test]
+fn where_an_operand_has_ended_only_what_must_follow_is_expected() {
+    for (source, column, told) in [
+        ("this does not compile", 6, "mismatched input 'does' expecting <EOF>"),
+        ("(a b c)", 4, "mismatched input 'b' expecting ')'"),
+        ("f(a b c)", 5, "mismatched input 'b' expecting ')'"),
+        ("a[b c d]", 5, "mismatched input 'c' expecting ']'"),
+        ("[a b c]", 4, "mismatched input 'b' expecting {']', ','}"),
+        ("a ? b", 6, "mismatched input '<EOF>' expecting ':'"),
+    ] {
+        let mark = format!("\n | {source}\n | {}^", ".".repeat(column - 1));
+        let expected = format!("ERROR: <input>:1:{column}: Syntax error: {told}{mark}");
+        assert_eq!(super::parse(source).map(|_| ()), Err(expected));
+    }
+}
