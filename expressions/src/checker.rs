@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     Checked, Environment,
     declarations::{self, Declarations, Overload},
-    report::{self, Mistake},
+    report::{self, Mistakes},
     types::{Constructor, Type},
 };
 use unification::{Open, Unification, more_general};
@@ -35,7 +35,7 @@ pub(crate) fn check(expression: IdedExpr, source: SourceInfo, environment: &Envi
         unification: Unification::new(),
         types: FxHashMap::default(),
         functions: FxHashMap::default(),
-        mistakes: Vec::new(),
+        mistakes: Mistakes::default(),
     };
     checker.check(&expression);
     let Checker { mut unification, types, functions, mistakes, .. } = checker;
@@ -58,7 +58,7 @@ struct Checker<'a> {
     unification: Unification,
     types: FxHashMap<u64, Type>,
     functions: FxHashMap<u64, String>,
-    mistakes: Vec<Mistake>,
+    mistakes: Mistakes,
 }
 
 impl<'a> Checker<'a> {
@@ -204,7 +204,7 @@ impl<'a> Checker<'a> {
             if list.optional_indices.contains(&position) {
                 found = self.optional_value(each, found);
             }
-            element = Some(self.joined(each, element, found));
+            element = Some(self.joined(element, found));
         }
         Type::list(element.unwrap_or_else(|| self.unification.fresh()))
     }
@@ -215,12 +215,12 @@ impl<'a> Checker<'a> {
             let EntryExpr::MapEntry(entry) = &entry.expr else { continue };
             let (keys, values) = joined.unzip();
             let key = self.check(&entry.key);
-            let key = self.joined(&entry.key, keys, key);
+            let key = self.joined(keys, key);
             let mut value = self.check(&entry.value);
             if entry.optional {
                 value = self.optional_value(&entry.value, value);
             }
-            joined = Some((key, self.joined(&entry.value, values, value)));
+            joined = Some((key, self.joined(values, value)));
         }
         let (key, value) = joined.unwrap_or_else(|| (self.unification.fresh(), self.unification.fresh()));
         Type::map(key, value)
@@ -305,12 +305,11 @@ impl<'a> Checker<'a> {
     }
 
     /// What a list or map is of, after one more of its elements.
-    fn joined(&mut self, part: &IdedExpr, before: Option<Type>, found: Type) -> Type {
+    fn joined(&mut self, before: Option<Type>, found: Type) -> Type {
         let Some(before) = before else { return found };
-        if self.unification.assign(std::slice::from_ref(&before), std::slice::from_ref(&found)) {
-            return more_general(before, found);
-        }
-        self.mismatch(part, &before, &found)
+        let fits = self.unification.assign(std::slice::from_ref(&before), std::slice::from_ref(&found));
+        // That a list or map is of different things is told later, when all types are known (literals.rs).
+        if fits { more_general(before, found) } else { Type::Dyn }
     }
 
     /// What is in the optional that an element with a `?` has to be.
@@ -351,8 +350,7 @@ impl<'a> Checker<'a> {
     }
 
     fn mistake_at(&mut self, part: u64, message: impl Display) {
-        let (line, column) = report::place(self.source, part);
-        self.mistakes.push(Mistake { line, column, message: message.to_string() });
+        self.mistakes.add(self.source, part, message.to_string());
     }
 }
 

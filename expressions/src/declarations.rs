@@ -9,7 +9,6 @@
 
 use std::sync::{Arc, LazyLock};
 
-use cel::{Env, parser::Parser};
 use rustc_hash::FxHashMap;
 
 use crate::types::{Constructor, Type};
@@ -49,16 +48,10 @@ pub(crate) struct Declarations {
 }
 
 static KUBERNETES: LazyLock<Declarations> = LazyLock::new(|| read(&TEXTS).expect("the texts are tested"));
-static SYNTAX: LazyLock<Env> = LazyLock::new(Env::stdlib);
 
 /// The functions and types of every expression in Kubernetes.
 pub(crate) fn kubernetes() -> &'static Declarations {
     &KUBERNETES
-}
-
-/// A parser that knows the macros of Kubernetes.
-pub(crate) fn parser() -> Parser {
-    SYNTAX.parser()
 }
 
 /// # Errors

@@ -5,18 +5,22 @@
 
 mod checker;
 mod declarations;
+mod literals;
+mod macros;
 mod parts;
+pub mod pattern;
 mod report;
 mod types;
 
 use std::collections::BTreeMap;
 
 use cel::{
-    common::ast::{IdedExpr, SourceInfo},
+    common::ast::{Expr, IdedExpr, LiteralValue, SourceInfo},
     parser::Parser,
 };
 use rustc_hash::FxHashMap;
 
+use macros::Bindings;
 pub use types::{Compound, Constructor, Object, Type};
 
 /// The longest expression that is read, in characters (cel-go parser/options.go).
@@ -31,6 +35,7 @@ const STACK_BYTES: usize = 256 << 20;
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     variables: BTreeMap<String, Type>,
+    bindings: Bindings,
 }
 
 impl Environment {
@@ -41,6 +46,12 @@ impl Environment {
     /// Adds a variable. Its name may have dots, as in `authorizer.requestResource`.
     pub fn with(mut self, name: impl Into<String>, of: Type) -> Environment {
         self.variables.insert(name.into(), of);
+        self
+    }
+
+    /// Adds the macro `cel.bind`, which selectors of devices may use.
+    pub fn with_bindings(mut self) -> Environment {
+        self.bindings = Bindings::Known;
         self
     }
 }
@@ -85,7 +96,10 @@ pub fn compile(source: &str, environment: &Environment) -> Result<Checked, Strin
             "expression code point size exceeds limit: size: {characters}, limit {MAX_CHARACTERS}"
         )));
     }
-    let compile = || parse(source).and_then(|(expression, info)| checker::check(expression, info, environment));
+    let compile = || {
+        let (expression, info) = parse(source, environment.bindings)?;
+        checker::check(expression, info, environment).and_then(literals::check)
+    };
     std::thread::scope(|scope| {
         let compiling = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
         match compiling.spawn_scoped(scope, compile) {
@@ -95,15 +109,35 @@ pub fn compile(source: &str, environment: &Environment) -> Result<Checked, Strin
     })
 }
 
-fn parse(source: &str) -> Result<(IdedExpr, SourceInfo), String> {
+fn parse(source: &str, bindings: Bindings) -> Result<(IdedExpr, SourceInfo), String> {
     // The parser lets in one level more than it is told.
-    let parser = declarations::parser().max_recursion_depth(MAX_DEPTH as u16 - 1);
-    let (expression, info) =
+    let parser = macros::parser(bindings).max_recursion_depth(MAX_DEPTH as u16 - 1);
+    let (expression, mut info) =
         Parser::parse_with_source_info(parser, source).map_err(|errors| report::of_syntax(source, &errors))?;
     if parts::is_deeper_than(&expression, MAX_DEPTH) {
         return Err(report::too_deep(MAX_DEPTH));
     }
+    place_signs(&expression, &mut info);
     Ok((expression, info))
+}
+
+/// Puts negative numbers where their signs are. The parser puts them where their digits are.
+fn place_signs(expression: &IdedExpr, info: &mut SourceInfo) {
+    for part in parts::all(expression) {
+        let is_negative = match &part.expr {
+            Expr::Literal(LiteralValue::Int(number)) => *number.inner() < 0,
+            Expr::Literal(LiteralValue::Double(number)) => *number.inner() < 0.0,
+            _ => false,
+        };
+        if is_negative
+            && let Some((start, stop)) = info.offset_for(part.id)
+            && let Some((before, number)) = info.source.split_at_checked(start as usize)
+            && let Some(before) = before.trim_end().strip_suffix('-')
+            && !number.starts_with('-')
+        {
+            info.add_offset(part.id, before.len() as u32, stop);
+        }
+    }
 }
 
 #[cfg(test)]

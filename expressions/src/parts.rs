@@ -25,17 +25,21 @@ pub(crate) fn is_deeper_than(expression: &IdedExpr, limit: usize) -> bool {
 
 /// Whether a name stands anywhere in the expression.
 pub(crate) fn mentions(expression: &IdedExpr, name: &str) -> bool {
-    let mut open = vec![expression];
-    while let Some(part) = open.pop() {
-        if matches!(&part.expr, Expr::Ident(found) if found == name) {
-            return true;
-        }
-        open.extend(inside(part));
-    }
-    false
+    all(expression).any(|part| matches!(&part.expr, Expr::Ident(found) if found == name))
 }
 
-fn inside(part: &IdedExpr) -> Vec<&IdedExpr> {
+/// The expression and all that is inside it.
+pub(crate) fn all(expression: &IdedExpr) -> impl Iterator<Item = &IdedExpr> {
+    let mut open = vec![expression];
+    std::iter::from_fn(move || {
+        let part = open.pop()?;
+        open.extend(inside(part));
+        Some(part)
+    })
+}
+
+/// The parts that a part consists of.
+pub(crate) fn inside(part: &IdedExpr) -> Vec<&IdedExpr> {
     match &part.expr {
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
         Expr::Select(select) => vec![&select.operand],

@@ -13,10 +13,32 @@ const ECHO: &str = "Incomplete `";
 const TOO_DEEP: &str = "Recursion limit of";
 
 /// One mistake, where it is: a line from 1 and a character in it from 0.
-pub(crate) struct Mistake {
-    pub line: usize,
-    pub column: usize,
-    pub message: String,
+struct Mistake {
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+/// The mistakes of an expression in the order that they were found in.
+#[derive(Default)]
+pub(crate) struct Mistakes {
+    told: Vec<Mistake>,
+    more: usize,
+}
+
+impl Mistakes {
+    pub fn add(&mut self, source: &SourceInfo, part: u64, message: String) {
+        if self.told.len() == MAX_MISTAKES {
+            self.more += 1;
+            return;
+        }
+        let (line, column) = place(source, part);
+        self.told.push(Mistake { line, column, message });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.told.is_empty()
+    }
 }
 
 /// A mistake of the whole expression.
@@ -39,12 +61,19 @@ pub(crate) fn of_syntax(source: &str, errors: &ParseErrors) -> String {
     if errors.errors.iter().any(|error| error.msg.contains(TOO_DEEP)) {
         return too_deep(crate::MAX_DEPTH);
     }
-    let told = errors.errors.iter().filter(|error| !error.msg.starts_with(ECHO)).map(|error| Mistake {
-        line: usize::try_from(error.pos.0).unwrap_or(0),
-        column: usize::try_from(error.pos.1 - 1).unwrap_or(0),
-        message: narrowed(&error.msg),
-    });
-    display(source, told.collect())
+    let mut mistakes = Mistakes::default();
+    for error in errors.errors.iter().filter(|error| !error.msg.starts_with(ECHO)) {
+        if mistakes.told.len() == MAX_MISTAKES {
+            mistakes.more += 1;
+            continue;
+        }
+        mistakes.told.push(Mistake {
+            line: usize::try_from(error.pos.0).unwrap_or(0),
+            column: usize::try_from(error.pos.1 - 1).unwrap_or(0),
+            message: narrowed(&error.msg),
+        });
+    }
+    display(source, mistakes)
 }
 
 /// A message without the expectation of operators where an operand has ended: the parser for Go does not name them.
@@ -64,25 +93,25 @@ fn narrowed(message: &str) -> String {
 }
 
 /// The mistakes in the order of their places, each with its line and a mark below it.
-pub(crate) fn display(source: &str, mut mistakes: Vec<Mistake>) -> String {
-    mistakes.sort_by_key(|mistake| (mistake.line, mistake.column));
+pub(crate) fn display(source: &str, mut mistakes: Mistakes) -> String {
+    mistakes.told.sort_by_key(|mistake| (mistake.line, mistake.column));
     let lines: Vec<&str> = source.split('\n').collect();
     let mut text = String::new();
-    for (position, Mistake { line, column, message }) in mistakes.iter().take(MAX_MISTAKES).enumerate() {
+    for (position, Mistake { line, column, message }) in mistakes.told.iter().enumerate() {
         let separator = if position == 0 { "" } else { "\n" };
         let _ = write!(text, "{separator}ERROR: <input>:{line}:{}: {message}", column + 1);
         if let Some(snippet) = line.checked_sub(1).and_then(|line| lines.get(line)) {
             let _ = write!(text, "\n | {snippet}\n | {}^", ".".repeat(*column));
         }
     }
-    if let Some(more @ 1..) = mistakes.len().checked_sub(MAX_MISTAKES) {
-        let _ = write!(text, "\n{more} more errors were truncated");
+    if mistakes.more > 0 {
+        let _ = write!(text, "\n{} more errors were truncated", mistakes.more);
     }
     text
 }
 
 /// Where a part of an expression is: its line from 1, and the character in the line from 0.
-pub(crate) fn place(source: &SourceInfo, part: u64) -> (usize, usize) {
+fn place(source: &SourceInfo, part: u64) -> (usize, usize) {
     let offset = source.offset_for(part).map_or(0, |(start, _)| start as usize);
     let before = source.source.get(..offset).unwrap_or("");
     let line = before.rsplit('\n').next().unwrap_or("");

@@ -1,5 +1,8 @@
 //! What is told about expressions, and what is not.
 
+mod literals;
+mod macros;
+
 use super::*;
 
 fn told(source: &str, environment: &Environment) -> String {
@@ -7,6 +10,23 @@ fn told(source: &str, environment: &Environment) -> String {
         Ok(checked) => checked.result().to_string(),
         Err(mistakes) => mistakes,
     }
+}
+
+/// The first message, and the character it stands at.
+fn first_mistake(source: &str, environment: &Environment) -> String {
+    let told = told(source, environment);
+    let line = told.lines().next().unwrap_or_default().to_owned();
+    line.strip_prefix("ERROR: <input>:1:").unwrap_or_else(|| panic!("{source}: {told}")).to_owned()
+}
+
+/// What an environment of a policy has, and a variable of each type.
+fn policy() -> Environment {
+    Environment::new()
+        .with("object", Type::Dyn)
+        .with("authorizer", Type::closed("kubernetes.authorization.Authorizer"))
+        .with("list", Type::list(Type::Int))
+        .with("map", Type::map(Type::String, Type::Int))
+        .with("text", Type::String)
 }
 
 #[test]

@@ -7,7 +7,6 @@
 mod approval;
 mod columns;
 mod conversion;
-mod pattern;
 mod schema;
 mod subresources;
 pub(crate) mod validation;

@@ -14,10 +14,10 @@ use std::{
 };
 
 use api::field::{ErrorType, Field, FieldError};
+use expressions::pattern;
 use regex::Regex;
 use serde_json::Value;
 
-use super::pattern;
 use crate::strategy::validation::Errors;
 
 /// What is wrong with the value by the schema.

@@ -5,9 +5,9 @@
 //! Left out: nothing.
 
 use api::field::Field;
+use expressions::pattern;
 use serde_json::{Value, json};
 
-use super::super::pattern;
 use crate::strategy::validation::Errors;
 
 /// Where a schema spells out that its value is an integer or a string: there, types may stand in anyOf.

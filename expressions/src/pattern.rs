@@ -1,6 +1,6 @@
 //! Regular expressions as Go reads them, made ready for a matcher that reads some of them differently.
 //!
-//! Upstream: Go's regexp/syntax (parse.go), which compiles `pattern` of schemas
+//! Upstream: Go's regexp/syntax (parse.go), which reads `pattern` of schemas and what `matches` is given
 //! Left out: Go's limits of nesting and of memory; the matcher has its own.
 //!
 //! Both are of RE2's family and differ in little: in Go a brace that repeats nothing is a plain character, a bracket
@@ -15,20 +15,20 @@ const MAX_REPEAT: u32 = 1000;
 /// All letters of Unicode, repeated as often, take less.
 const MAX_BYTES: usize = 128 << 20;
 
-/// Reads a pattern of a schema, without compiling it: that may take a second, and a definition has many.
+/// Reads a pattern without compiling it: that may take a second, and a definition has many.
 ///
 /// # Errors
 /// Go's words for what is wrong.
-pub(super) fn read(pattern: &str) -> Result<(), String> {
+pub fn read(pattern: &str) -> Result<(), String> {
     let translated = translated(pattern)?;
     regex_syntax::parse(&translated).map(|_| ()).map_err(|error| not_understood(&error.to_string()))
 }
 
-/// Compiles a pattern of a schema.
+/// Compiles a pattern.
 ///
 /// # Errors
 /// Go's words for what is wrong.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+pub fn compile(pattern: &str) -> Result<Regex, String> {
     let translated = translated(pattern)?;
     RegexBuilder::new(&translated).size_limit(MAX_BYTES).build().map_err(|error| match error {
         regex::Error::Syntax(text) => not_understood(&text),
