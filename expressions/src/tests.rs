@@ -78,6 +78,6 @@ fn where_an_operand_has_ended_only_what_must_follow_is_expected() {
     ] {
         let mark = format!("\n | {source}\n | {}^", ".".repeat(column - 1));
         let expected = format!("ERROR: <input>:1:{column}: Syntax error: {told}{mark}");
-        assert_eq!(super::parse(source).map(|_| ()), Err(expected));
+        assert_eq!(super::parse(source, Bindings::None).map(|_| ()), Err(expected));
     }
 }
