@@ -3,9 +3,11 @@
 //! Upstream: pkg/registry/core/pod/strategy.go, pkg/apis/core/v1/defaults.go
 //! Left out: gates that are off at 1.35.
 
+mod app_armor;
 pub(crate) mod defaults;
 mod label_keys;
 mod qos;
+mod resize;
 mod resources;
 pub(crate) mod validation;
 
@@ -38,6 +40,7 @@ impl Strategy for Pods {
         }
         object["status"] = status;
         label_keys::merge(object);
+        app_armor::fields_from_annotations(object);
     }
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
@@ -67,7 +70,7 @@ impl Strategy for Pods {
                 let init_containers = object["spec"].get_mut("initContainers").map(Value::take);
                 keep_all_but(object, current, &["metadata"]);
                 for (name, sent) in [("containers", containers), ("initContainers", init_containers)] {
-                    set_in_spec(object, name, sent.map(|sent| resized(&current["spec"][name], &sent)));
+                    set_in_spec(object, name, sent.map(|sent| resize::resized(&current["spec"][name], &sent)));
                 }
             }
             // What a binding writes is made by the server itself.
@@ -87,7 +90,7 @@ impl Strategy for Pods {
     fn validate_subresource(&self, subresource: Subresource, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         match subresource {
             Subresource::EphemeralContainers => validation::ephemeral_containers(object, current),
-            Subresource::Resize => validation::resize(object, current),
+            Subresource::Resize => resize::validate(object, current),
             // A binding is checked by what makes it.
             Subresource::Binding => Vec::new(),
             _ => validation::status(object, current),
@@ -112,18 +115,4 @@ fn set_in_spec(object: &mut Value, name: &str, value: Option<Value>) {
         Some(value) => spec.insert(name.to_owned(), value),
         None => spec.remove(name),
     };
-}
-
-/// The containers as they are, with the resources and resize policies that were sent for those of the same name.
-fn resized(current: &Value, sent: &Value) -> Value {
-    let mut containers = current.clone();
-    for container in containers.as_array_mut().into_iter().flatten() {
-        let same = sent.as_array().into_iter().flatten().find(|each| each["name"] == container["name"]);
-        for name in ["resources", "resizePolicy"] {
-            if let (Some(same), Some(fields)) = (same, container.as_object_mut()) {
-                keep_entry(fields, same, name);
-            }
-        }
-    }
-    containers
 }

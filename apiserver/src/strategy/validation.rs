@@ -14,6 +14,7 @@ pub(crate) mod dns;
 pub(crate) mod env;
 pub(crate) mod key_to_path;
 pub(crate) mod operating_system;
+pub(crate) mod pod_annotations;
 pub(crate) mod pod_resources;
 pub(crate) mod pod_spec;
 pub(crate) mod pod_template;

@@ -1,8 +1,8 @@
 //! What a pod may be, and what of it may change.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidatePodCreate, ValidatePodUpdate, ValidatePodStatusUpdate,
-//!   ValidatePodEphemeralContainersUpdate, ValidatePodResize)
-//! Left out: the diff in the message about immutable fields; seccomp and AppArmor annotations of old releases.
+//!   ValidatePodEphemeralContainersUpdate)
+//! Left out: the diff in the message about immutable fields, which is one of Go's structs.
 
 use api::{
     field::{Field, FieldError},
@@ -11,16 +11,14 @@ use api::{
 };
 use serde_json::Value;
 
-use super::qos;
 use crate::strategy::validation::{
     Errors, IMMUTABLE, addresses, affinity,
     containers::image_without_padding,
-    key_to_path, looks_like,
+    looks_like,
+    pod_annotations::{self, MIRROR},
     pod_spec::{Holder, pod_spec},
-    resources, same,
+    same,
 };
-
-const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// The mistakes of a new pod.
 pub(super) fn create(pod: &Field<'_>) -> Errors {
@@ -35,12 +33,14 @@ pub(super) fn create(pod: &Field<'_>) -> Errors {
         let detail = "cannot be set until all schedulingGates have been cleared";
         errors.push(spec.child("nodeName").forbidden(detail));
     }
+    pod_annotations::agree_with_fields(&pod.value["metadata"]["annotations"], &spec, &mut errors);
     errors
 }
 
-fn metadata_and_spec(pod: &Field<'_>, errors: &mut Errors) {
+pub(super) fn metadata_and_spec(pod: &Field<'_>, errors: &mut Errors) {
     let spec = pod.child("spec");
-    annotations(pod, errors);
+    let metadata = pod.child("metadata");
+    pod_annotations::annotations(&metadata.child("annotations"), spec.value, errors);
     pod_spec(&spec, Holder::Pod(pod.value.name()), errors);
     if spec.child("serviceAccountName").is_empty() {
         for volume in spec.child("volumes").items() {
@@ -57,58 +57,6 @@ fn metadata_and_spec(pod: &Field<'_>, errors: &mut Errors) {
         for container in spec.child(list).items() {
             image_without_padding(&container, errors);
         }
-    }
-}
-
-fn annotations(pod: &Field<'_>, errors: &mut Errors) {
-    let metadata = pod.child("metadata");
-    let annotations = metadata.child("annotations");
-    let mirror = annotations.key(MIRROR);
-    if !mirror.is_absent() && pod.value["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
-        errors.push(mirror.invalid("must set spec.nodeName if mirror pod annotation is set"));
-    }
-    let cost = annotations.key("controller.kubernetes.io/pod-deletion-cost");
-    if !cost.is_absent() && !is_deletion_cost(cost.str()) {
-        errors.push(cost.invalid("must be a 32bit integer"));
-    }
-    for (key, profile) in annotations.entries() {
-        let of_container = key.starts_with("container.seccomp.security.alpha.kubernetes.io/");
-        if of_container || key == "seccomp.security.alpha.kubernetes.io/pod" {
-            seccomp_annotation(&annotations, key, profile.str(), errors);
-        }
-        if let Some(name) = key.strip_prefix("container.apparmor.security.beta.kubernetes.io/") {
-            app_armor_annotation(pod.value, name, &profile, errors);
-        }
-    }
-}
-
-/// A number as upstream accepts it: without a plus or leading zeros.
-fn is_deletion_cost(text: &str) -> bool {
-    text.parse::<i32>().is_ok_and(|number| number.to_string() == text)
-}
-
-fn seccomp_annotation(annotations: &Field<'_>, key: &str, profile: &str, errors: &mut Errors) {
-    let local = profile.strip_prefix("localhost/");
-    let shown = Value::from(local.unwrap_or(profile));
-    let field = annotations.alias(key, &shown);
-    if local.is_some() {
-        key_to_path::descending(&field, errors);
-    } else if !matches!(profile, "runtime/default" | "docker/default" | "unconfined") {
-        errors.push(field.invalid("must be a valid seccomp profile"));
-    }
-}
-
-fn app_armor_annotation(pod: &Value, container: &str, profile: &Field<'_>, errors: &mut Errors) {
-    let mut containers = ["containers", "initContainers", "ephemeralContainers"]
-        .into_iter()
-        .flat_map(|list| pod["spec"][list].as_array().into_iter().flatten());
-    if !containers.any(|each| each["name"] == container) {
-        errors.push(profile.invalid_value(container, "container not found"));
-    }
-    let known =
-        matches!(profile.str(), "" | "runtime/default" | "unconfined") || profile.str().starts_with("localhost/");
-    if !known {
-        errors.push(profile.invalid(format!("invalid AppArmor profile name: {:?}", profile.str())));
     }
 }
 
@@ -388,7 +336,7 @@ fn addresses_of(status: &Field<'_>, errors: &mut Errors) {
 pub(super) fn ephemeral_containers(pod: &Field<'_>, current: &Value) -> Errors {
     let mut errors = Errors::new();
     if current.annotation(MIRROR).is_some() {
-        return vec![pod.forbidden("static pods do not support ephemeral containers")];
+        return vec![of_whole_pod(pod, "static pods do not support ephemeral containers")];
     }
     metadata_and_spec(pod, &mut errors);
     annotation_update(pod, current, &mut errors);
@@ -407,79 +355,7 @@ pub(super) fn ephemeral_containers(pod: &Field<'_>, current: &Value) -> Errors {
     errors
 }
 
-/// The mistakes in a resize: only cpu and memory may change, and the quality of service may not.
-pub(super) fn resize(pod: &Field<'_>, current: &Value) -> Errors {
-    let levels =
-        |pod: &Value| ["requests", "limits"].iter().any(|list| !same(&pod["spec"]["resources"][list], &Value::Null));
-    if levels(pod.value) || levels(current) {
-        return vec![pod.forbidden("pods with pod-level resources cannot be resized")];
-    }
-    if current.annotation(MIRROR).is_some() {
-        return vec![pod.forbidden("static pods cannot be resized")];
-    }
-    if current["spec"]["os"]["name"] == "windows" {
-        return vec![pod.forbidden("windows pods cannot be resized")];
-    }
-    let mut errors = Errors::new();
-    metadata_and_spec(pod, &mut errors);
-    let spec = pod.child("spec");
-    if current["status"]["qosClass"].as_str().is_some_and(|class| class != qos::class(spec.value)) {
-        let detail = "Pod QOS Class may not change as a result of resizing";
-        errors.push(spec.invalid_value(current["status"]["qosClass"].clone(), detail));
-    }
-    for list in ["initContainers", "containers"] {
-        for (index, container) in spec.child(list).items().enumerate() {
-            let before = &current["spec"][list][index];
-            if list == "initContainers" && before["restartPolicy"] != "Always" {
-                if !same(container.value, before) {
-                    errors.push(spec.forbidden("resources for non-sidecar init containers are immutable"));
-                }
-                continue;
-            }
-            container_resize(&container, before, &mut errors);
-            if !only_compute_differs(&container.value["resources"], &before["resources"]) {
-                let of = if list == "containers" { "" } else { " for sidecar containers" };
-                errors.push(spec.forbidden(format!("only cpu and memory resources{of} are mutable")));
-            }
-        }
-    }
-    errors
-}
-
-fn container_resize(container: &Field<'_>, before: &Value, errors: &mut Errors) {
-    let now = container.child("resources");
-    for (list, detail) in
-        [("requests", "resource requests cannot be removed"), ("limits", "resource limits cannot be removed")]
-    {
-        let mut had = before["resources"][list].as_object().into_iter().flatten();
-        if had.any(|(name, _)| now.value[list].get(name).is_none()) {
-            errors.push(now.child(list).forbidden(detail));
-        }
-    }
-    let mut policies = container.value["resizePolicy"].as_array().into_iter().flatten();
-    if policies.any(|policy| policy["resourceName"] == "memory" && policy["restartPolicy"] == "RestartContainer") {
-        return;
-    }
-    let limits = now.child("limits");
-    let limit = limits.key("memory");
-    let before = &before["resources"]["limits"]["memory"];
-    let unless = "unless resizePolicy is RestartContainer";
-    if !limit.is_absent() && before.is_null() {
-        errors.push(limit.forbidden(format!("memory limits cannot be added {unless}")));
-    } else if !limit.is_absent() && resources::quantity(&limit) < resources::quantity(&Field::root(before)) {
-        errors.push(limit.forbidden(format!("memory limits cannot be decreased {unless}")));
-    }
-}
-
-fn only_compute_differs(now: &Value, before: &Value) -> bool {
-    let rest = |resources: &Value| {
-        let mut resources = resources.clone();
-        for list in ["requests", "limits"] {
-            if let Some(entries) = resources.get_mut(list).and_then(Value::as_object_mut) {
-                entries.retain(|name, _| !matches!(name.as_str(), "cpu" | "memory"));
-            }
-        }
-        resources
-    };
-    same(&rest(now), &rest(before))
+/// What is wrong with the pod as a whole; upstream's empty path is written so.
+pub(super) fn of_whole_pod(pod: &Field<'_>, detail: &str) -> FieldError {
+    FieldError { field: "[]".into(), ..pod.forbidden(detail) }
 }

@@ -51,6 +51,7 @@ pub(crate) fn pod_spec(spec: &Field<'_>, holder: Holder<'_>, errors: &mut Errors
     affinity::spread_constraints(&spec.child("topologySpreadConstraints"), errors);
     operating_system::host_processes(spec, errors);
     host_users(spec, errors);
+    hostname_override(spec, errors);
     optional_like(&spec.child("serviceAccountName"), names::is_dns1123_subdomain, errors);
     optional_like(&spec.child("nodeName"), names::is_dns1123_subdomain, errors);
     in_range(&spec.child("activeDeadlineSeconds"), 1, i64::from(i32::MAX), errors);
@@ -131,13 +132,43 @@ fn scheduling_gates(gates: &Field<'_>, errors: &mut Errors) {
     }
 }
 
+/// A pod with users of its own shares no other namespace of the host, and has no block devices: their owners would be
+/// the host's.
 fn host_users(spec: &Field<'_>, errors: &mut Errors) {
+    const DETAIL: &str = "when `hostUsers` is false";
     if spec.value["hostUsers"] != Value::Bool(false) {
         return;
     }
     for (name, shown) in [("hostNetwork", "hostNetwork"), ("hostPID", "HostPID"), ("hostIPC", "HostIPC")] {
         if spec.child(name).bool() {
-            errors.push(spec.child(shown).forbidden("when `pod.Spec.HostUsers` is false"));
+            errors.push(spec.child(shown).forbidden(DETAIL));
         }
     }
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in spec.child(list).items() {
+            let devices = container.child("volumeDevices");
+            if !devices.is_empty() {
+                errors.push(devices.forbidden(DETAIL));
+            }
+        }
+    }
+}
+
+/// The name that the pod's containers see instead of one made of its own; Linux has 64 bytes for it.
+fn hostname_override(spec: &Field<'_>, errors: &mut Errors) {
+    const MAX_LENGTH: usize = 64;
+    let name = spec.child("hostnameOverride");
+    if name.is_absent() {
+        return;
+    }
+    if spec.child("setHostnameAsFQDN").bool() {
+        errors.push(name.forbidden("may not be specified when setHostnameAsFQDN is true"));
+    }
+    if spec.child("hostNetwork").bool() {
+        errors.push(name.forbidden("may not be specified when hostNetwork is true"));
+    }
+    if name.str().len() > MAX_LENGTH {
+        errors.push(name.too_long(MAX_LENGTH));
+    }
+    super::looks_like(&name, names::is_dns1123_subdomain, errors);
 }

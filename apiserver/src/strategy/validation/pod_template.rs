@@ -1,12 +1,12 @@
 //! The pod template of a workload.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidatePodTemplateSpec), pkg/apis/apps/validation/validation.go
-//! Left out: the seccomp and AppArmor annotations of releases before fields existed for them.
+//! Left out: nothing.
 
 use api::field::Field;
 
 use super::{
-    Errors,
+    Errors, pod_annotations,
     pod_spec::{Holder, pod_spec},
 };
 use crate::operations::metadata::{validate_annotations, validate_labels};
@@ -15,9 +15,12 @@ use crate::operations::metadata::{validate_annotations, validate_labels};
 pub(crate) fn pod_template(template: &Field<'_>, errors: &mut Errors) {
     let metadata = &template.value["metadata"];
     validate_labels(&template.alias("labels", &metadata["labels"]), errors);
-    validate_annotations(&template.alias("annotations", &metadata["annotations"]), errors);
+    let annotations = template.alias("annotations", &metadata["annotations"]);
+    validate_annotations(&annotations, errors);
     let spec = template.child("spec");
+    pod_annotations::annotations(&annotations, spec.value, errors);
     pod_spec(&spec, Holder::Template, errors);
+    pod_annotations::agree_with_fields(annotations.value, &spec, errors);
     let ephemeral = spec.child("ephemeralContainers");
     if !ephemeral.is_empty() {
         errors.push(ephemeral.forbidden("ephemeral containers not allowed in pod template"));

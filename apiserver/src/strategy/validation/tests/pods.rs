@@ -460,6 +460,94 @@ fn the_spec_names_policies_that_exist() {
 }
 
 #[test]
+fn a_pod_with_users_of_its_own_shares_nothing_else_of_the_host() {
+    let device = json!({"name": "c", "image": "a", "volumeDevices": [{"name": "v", "devicePath": "/dev/x"}]});
+    let claim = json!({"name": "v", "persistentVolumeClaim": {"claimName": "p"}});
+    let spec =
+        json!({"hostNetwork": true, "hostPID": true, "hostIPC": true, "containers": [device], "volumes": [claim]});
+    let with = |host_users: bool| {
+        let mut spec = spec.clone();
+        spec["hostUsers"] = host_users.into();
+        json!({ "spec": spec })
+    };
+    check("Pod", with(true), &[]);
+    check(
+        "Pod",
+        with(false),
+        &["hostNetwork", "HostPID", "HostIPC", "containers[0].volumeDevices"]
+            .map(|place| format!("spec.{place}: Forbidden: when `hostUsers` is false"))
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn a_pod_s_hostname_may_be_another_one() {
+    let with = |fields: Value| {
+        let mut spec = json!({"hostnameOverride": "a.example"});
+        json_patch::merge(&mut spec, &fields);
+        json!({ "spec": spec })
+    };
+    const AT: &str = "spec.hostnameOverride";
+    check("Pod", with(json!({})), &[]);
+    check("Pod", with(json!({"hostnameOverride": "a".repeat(64)})), &[]);
+    check(
+        "Pod",
+        with(json!({"hostnameOverride": "a".repeat(65)})),
+        &[&format!("{AT}: Too long: may not be more than 64 bytes")],
+    );
+    let form = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
+                start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+                '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+    for bad in ["", "Not-Lower", "a_b"] {
+        check("Pod", with(json!({ "hostnameOverride": bad })), &[&format!("{AT}: Invalid value: {bad:?}: {form}")]);
+    }
+    check(
+        "Pod",
+        with(json!({"setHostnameAsFQDN": true, "hostNetwork": true})),
+        &[
+            &format!("{AT}: Forbidden: may not be specified when setHostnameAsFQDN is true"),
+            &format!("{AT}: Forbidden: may not be specified when hostNetwork is true"),
+        ],
+    );
+}
+
+#[test]
+fn profiles_in_annotations_are_those_of_the_fields() {
+    const SECCOMP: &str = "container.seccomp.security.alpha.kubernetes.io/c";
+    const APP_ARMOR: &str = "container.apparmor.security.beta.kubernetes.io/c";
+    let with = |key: &str, annotation: &str, field: &str, profile: Value| {
+        let container = json!({"name": "c", "image": "a", "securityContext": {field: profile}});
+        json!({"metadata": {"annotations": {key: annotation}}, "spec": {"containers": [container]}})
+    };
+    let local = |name: &str| json!({"type": "Localhost", "localhostProfile": name});
+    let plain = |kind: &str| json!({ "type": kind });
+    for (key, field, word) in [(SECCOMP, "seccompProfile", "seccomp"), (APP_ARMOR, "appArmorProfile", "apparmor")] {
+        let at = format!("spec.containers[0].securityContext.{field}");
+        check("Pod", with(key, "unconfined", field, plain("Unconfined")), &[]);
+        check("Pod", with(key, "runtime/default", field, plain("RuntimeDefault")), &[]);
+        check("Pod", with(key, "localhost/p", field, local("p")), &[]);
+        let kind = format!("{at}.type: Forbidden: {word} type in annotation and field must match");
+        check("Pod", with(key, "unconfined", field, plain("RuntimeDefault")), &[&kind]);
+        check("Pod", with(key, "runtime/default", field, plain("Unconfined")), &[&kind]);
+        check("Pod", with(key, "unconfined", field, local("p")), &[&kind]);
+        let name = format!("{at}.localhostProfile: Forbidden: {word} profile in annotation and field must match");
+        check("Pod", with(key, "localhost/q", field, local("p")), &[&name]);
+        let template = with(key, "unconfined", field, plain("RuntimeDefault"));
+        let mut deployment = json!({"spec": {"template": template}});
+        deployment["spec"]["template"]["metadata"]["labels"] = json!({"a": "b"});
+        check("Deployment", deployment, &[&format!("spec.template.{kind}")]);
+    }
+    check("Pod", with(SECCOMP, "docker/default", "seccompProfile", plain("RuntimeDefault")), &[]);
+    let mut windows = with(APP_ARMOR, "unconfined", "appArmorProfile", Value::Null);
+    windows["spec"]["securityContext"] = json!({"seccompProfile": plain("Unconfined")});
+    windows["metadata"]["annotations"]["seccomp.security.alpha.kubernetes.io/pod"] = "runtime/default".into();
+    let kind = "spec.securityContext.seccompProfile.type: Forbidden: seccomp type in annotation and field must match";
+    check("Pod", windows, &[kind]);
+}
+
+#[test]
 fn keys_of_labels_stand_beside_a_selector_and_not_in_it() {
     const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
     let spread = |fields: Value| {
