@@ -373,7 +373,7 @@ fn of_literal(literal: &LiteralValue) -> Type {
 }
 
 /// `a.b.c`, if that is all a part is.
-fn qualified_name(part: &IdedExpr) -> Option<String> {
+pub(crate) fn qualified_name(part: &IdedExpr) -> Option<String> {
     let mut fields = Vec::new();
     let mut part = &part.expr;
     loop {
@@ -393,7 +393,7 @@ fn qualified_name(part: &IdedExpr) -> Option<String> {
 }
 
 /// A name without the dot that says it is no variable of a macro.
-fn absolute(name: &str) -> &str {
+pub(crate) fn absolute(name: &str) -> &str {
     name.strip_prefix('.').unwrap_or(name)
 }
 

@@ -4,6 +4,7 @@
 //! Left out: evaluation; messages of protobuf; containers, for nothing in Kubernetes sets one.
 
 mod checker;
+pub mod cost;
 mod declarations;
 mod literals;
 mod macros;
