@@ -97,7 +97,7 @@ impl<'a> Checker<'a> {
         let operand = self.unification.resolve(&operand, Open::Stay);
         let (object, is_optional) = unwrapped(operand);
         let found = match &object {
-            Type::Dyn | Type::Error => Type::Dyn,
+            Type::Dyn | Type::Any | Type::Error => Type::Dyn,
             Type::Variable(_) => {
                 self.unification.assign(&[Type::Dyn], std::slice::from_ref(&object));
                 Type::Dyn
@@ -165,7 +165,7 @@ impl<'a> Checker<'a> {
                 let returned = self.unification.resolve(&returned, Open::Stay);
                 result = Some(match result {
                     None => returned,
-                    Some(before) if before == Type::Dyn || before == returned => before,
+                    Some(before) if before.is_dynamic() || before == returned => before,
                     Some(_) => Type::Dyn,
                 });
             }
@@ -315,7 +315,7 @@ impl<'a> Checker<'a> {
     /// What is in the optional that an element with a `?` has to be.
     fn optional_value(&mut self, part: &IdedExpr, found: Type) -> Type {
         let (value, is_optional) = unwrapped(found);
-        if !is_optional && value != Type::Dyn {
+        if !is_optional && !value.is_dynamic() {
             self.mismatch(part, &Type::optional(value.clone()), &value);
         }
         value

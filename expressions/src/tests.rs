@@ -81,3 +81,27 @@ fn where_an_operand_has_ended_only_what_must_follow_is_expected() {
         assert_eq!(super::parse(source, Bindings::None).map(|_| ()), Err(expected));
     }
 }
+
+#[test]
+fn a_value_of_any_type_goes_with_every_type_but_no_macro_goes_over_it() {
+    let device = Type::object("Device", [("a".to_owned(), Type::map(Type::String, Type::Any))]);
+    let environment = Environment::new().with("device", device);
+    for (expression, expected) in [
+        ("device.a.b", "any"),
+        ("device.a['b']", "any"),
+        ("[device.a.b, device.a['c']]", "list(any)"),
+        ("true ? device.a.b : 1", "any"),
+        ("device.a.?b.orValue(1)", "any"),
+        ("device.a.b.c", "dyn"),
+        ("device.a.b > 5 && device.a.b.startsWith('c') && 1 in device.a.b", "bool"),
+        ("device.a.b + 1", "int"),
+        ("device.a.b + device.a.b", "dyn"),
+    ] {
+        assert_eq!(told(expression, &environment), expected, "{expression}");
+    }
+    assert_eq!(
+        told("device.a.b.all(c, c)", &environment),
+        "ERROR: <input>:1:9: expression of type 'any' cannot be range of a comprehension (must be list, map, or \
+         dynamic)\n | device.a.b.all(c, c)\n | ........^"
+    );
+}

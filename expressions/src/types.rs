@@ -1,7 +1,7 @@
 //! The types of expressions.
 //!
 //! Upstream: cel-go common/types/types.go, checker/format.go
-//! Left out: wrappers of primitive types and `any`, which only messages of protobuf have.
+//! Left out: wrappers of primitive types, which only messages of protobuf have.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -19,6 +19,8 @@ pub enum Type {
     Timestamp,
     /// Known only when the expression is evaluated: goes with every type.
     Dyn,
+    /// As `Dyn`, but no macro goes over it: the attributes of devices are declared so.
+    Any,
     /// What an expression with a mistake in it has, so that one mistake is told once: goes with every type.
     Error,
     /// A list, map, optional or type, and what it is of.
@@ -84,6 +86,11 @@ impl Type {
         Type::Object(Arc::new(Object { name: name.into(), fields: None }))
     }
 
+    /// Whether it goes with every type.
+    pub fn is_dynamic(&self) -> bool {
+        matches!(self, Type::Dyn | Type::Any)
+    }
+
     /// What a list, map or optional is of; none for every other type.
     pub fn arguments(&self, of: Constructor) -> Option<&[Type]> {
         match self {
@@ -126,6 +133,7 @@ impl fmt::Display for Type {
             Type::Duration => "duration",
             Type::Timestamp => "timestamp",
             Type::Dyn => "dyn",
+            Type::Any => "any",
             Type::Error => "!error!",
             Type::Object(object) => &object.name,
             Type::Parameter(name) => name,

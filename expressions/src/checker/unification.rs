@@ -96,7 +96,7 @@ impl Unification {
             return self.binds(*variable, wanted) == Binding::Fits;
         }
         match (given, wanted) {
-            (Type::Dyn | Type::Error, _) | (_, Type::Dyn | Type::Error) => true,
+            (Type::Dyn | Type::Any | Type::Error, _) | (_, Type::Dyn | Type::Any | Type::Error) => true,
             (Type::Null, other) | (other, Type::Null) => is_nullable(other),
             (Type::Compound(given), Type::Compound(wanted)) if given.constructor == wanted.constructor => {
                 // A type is a type, whatever it is the type of.
@@ -168,8 +168,8 @@ pub(super) fn more_general(first: Type, second: Type) -> Type {
 
 fn is_at_least_as_general(first: &Type, second: &Type) -> bool {
     match (first, second) {
-        (Type::Dyn | Type::Variable(_), _) => true,
-        (_, Type::Dyn | Type::Variable(_)) => false,
+        (Type::Dyn | Type::Any | Type::Variable(_), _) => true,
+        (_, Type::Dyn | Type::Any | Type::Variable(_)) => false,
         (Type::Compound(first), Type::Compound(second)) => {
             first.constructor == second.constructor
                 && (first.constructor == Constructor::Type
