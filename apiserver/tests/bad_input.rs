@@ -93,9 +93,12 @@ fn seeds() -> Vec<(&'static str, Value)> {
             "spec": {"maxReplicas": 3, "targetCPUUtilizationPercentage": 5, "scaleTargetRef": {"kind": "D", "name": "d"}}})),
         ("/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", json!({"metadata": {"name": "w"}, "webhooks": [{"name": "a.b.c",
             "sideEffects": "None", "admissionReviewVersions": ["v1"], "clientConfig": {"service": {"name": "s", "namespace": "n", "path": "/x"}},
+            "matchConditions": [{"name": "a", "expression": "!('system:nodes' in request.userInfo.groups)"}],
             "rules": [{"operations": ["*"], "apiGroups": ["*"], "apiVersions": ["*"], "resources": ["*/*"]}]}]})),
         ("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", json!({"metadata": {"name": "p"}, "spec": {"validations":
-            [{"expression": "true", "message": "m"}], "variables": [{"name": "v", "expression": "1"}], "matchConstraints": {"resourceRules":
+            [{"expression": "object.a.all(b, b > variables.v)", "message": "m", "messageExpression": "string(params.a)"}],
+            "variables": [{"name": "v", "expression": "1"}], "paramKind": {"apiVersion": "v1", "kind": "ConfigMap"},
+            "auditAnnotations": [{"key": "k", "valueExpression": "request.name"}], "matchConstraints": {"resourceRules":
             [{"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"]}]}}})),
         ("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json!({"metadata": {"name": "foos.a.example"}, "spec": {"group": "a.example",
             "scope": "Cluster", "names": {"plural": "foos", "kind": "Foo", "shortNames": ["f"]}, "versions": [{"name": "v1", "served": true,
@@ -108,7 +111,7 @@ fn seeds() -> Vec<(&'static str, Value)> {
         ("/apis/flowcontrol.apiserver.k8s.io/v1/prioritylevelconfigurations", json!({"metadata": {"name": "p"}, "spec": {"type": "Limited",
             "limited": {"limitResponse": {"type": "Queue", "queuing": {"queues": 4, "handSize": 2, "queueLengthLimit": 5}}}}})),
         ("/apis/resource.k8s.io/v1/namespaces/default/resourceclaims", json!({"metadata": {"name": "c"}, "spec": {"devices": {"requests":
-            [{"name": "r", "exactly": {"deviceClassName": "c.example", "selectors": [{"cel": {"expression": "true"}}]}}]}}})),
+            [{"name": "r", "exactly": {"deviceClassName": "c.example", "selectors": [{"cel": {"expression": "device.attributes['a'].b > 1"}}]}}]}}})),
         ("/apis/resource.k8s.io/v1/resourceslices", json!({"metadata": {"name": "s"}, "spec": {"driver": "d.example", "nodeName": "n",
             "pool": {"name": "n", "resourceSliceCount": 1}, "devices": [{"name": "a"}]}})),
         ("/apis/networking.k8s.io/v1/servicecidrs", json!({"metadata": {"name": "s"}, "spec": {"cidrs": ["10.9.0.0/16"]}})),

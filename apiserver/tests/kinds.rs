@@ -567,3 +567,87 @@ async fn a_definition_with_a_mistake_deep_in_its_schema_is_refused_and_not_kept(
     let (code, _, body) = send(&service, "POST", definitions, Some(&definition(json!({"type": "string"})))).await;
     assert_eq!(code, 201, "{body}");
 }
+
+#[tokio::test]
+async fn a_policy_with_a_wrong_expression_is_refused_and_not_kept() {
+    let service = open().await;
+    let policies = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies";
+    let policy = |spec: Value| {
+        let rule = json!({"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+            "resources": ["deployments"]});
+        let mut object = json!({
+            "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"generateName": "p"},
+            "spec": {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}},
+        });
+        json_patch::merge(&mut object["spec"], &spec);
+        object
+    };
+    let mut wrong = policy(json!({"validations": [{"expression": "object.spec.replicas <= 'five' + 1"}]}));
+    wrong["metadata"] = json!({"name": "replicas"});
+    let (code, _, body) = send(&service, "POST", policies, Some(&wrong)).await;
+    let path = "spec.validations[0].expression";
+    let why = "Invalid value: \"object.spec.replicas <= 'five' + 1\": compilation failed: ERROR: <input>:1:32: found no \
+               matching overload for '_+_' applied to '(string, int)'\n | object.spec.replicas <= 'five' + 1\n | \
+               ...............................^";
+    assert_eq!((code, &body["reason"]), (422, &json!("Invalid")));
+    assert_eq!(body["details"]["causes"], json!([{"reason": "FieldValueInvalid", "field": path, "message": why}]));
+    let message =
+        format!("ValidatingAdmissionPolicy.admissionregistration.k8s.io \"replicas\" is invalid: {path}: {why}");
+    assert_eq!(body["message"], message);
+    assert!(names(&get(&service, policies).await).is_empty());
+    for spec in [
+        json!({"validations": [{"expression": "object.spec.replicas <= 5"}]}),
+        json!({
+            "paramKind": {"apiVersion": "rules.example.com/v1", "kind": "ReplicaLimit"},
+            "validations": [{
+                "expression": "object.spec.replicas <= params.maxReplicas", "reason": "Invalid",
+                "messageExpression": "'object.spec.replicas must be no greater than ' + string(params.maxReplicas)",
+            }],
+        }),
+        json!({
+            "matchConditions": [
+                {"name": "exclude-leases",
+                 "expression": "!(request.resource.group == 'coordination.k8s.io' && request.resource.resource == 'leases')"},
+                {"name": "exclude-kubelet-requests", "expression": "!('system:nodes' in request.userInfo.groups)"},
+                {"name": "rbac", "expression": "request.resource.group != 'rbac.authorization.k8s.io'"},
+            ],
+            "validations": [{"expression": "!object.metadata.name.contains('demo') || object.metadata.namespace == 'demo'"}],
+        }),
+        json!({
+            "validations": [{"expression": "object.spec.replicas > 50",
+                             "messageExpression": "'Deployment spec.replicas set to ' + string(object.spec.replicas)"}],
+            "auditAnnotations": [{"key": "high-replica-count", "valueExpression":
+                "'Deployment spec.replicas set to ' + string(object.spec.replicas)"}],
+        }),
+        json!({
+            "variables": [
+                {"name": "environment", "expression":
+                 "'environment' in namespaceObject.metadata.labels ? namespaceObject.metadata.labels['environment'] : 'prod'"},
+                {"name": "exempt", "expression":
+                 "'exempt' in object.metadata.labels && object.metadata.labels['exempt'] == 'true'"},
+                {"name": "containers", "expression": "object.spec.template.spec.containers"},
+                {"name": "containersToCheck", "expression": "variables.containers.filter(c, c.name.matches('^[a-z]+$'))"},
+            ],
+            "validations": [{
+                "expression": "variables.exempt || variables.containersToCheck.all(c, c.image.startsWith(variables.environment + '.'))",
+                "messageExpression": "'only ' + variables.environment + ' images are allowed in namespace ' + namespaceObject.metadata.name",
+            }],
+        }),
+        json!({
+            "variables": [{"name": "isAdmin", "expression":
+                "authorizer.group('apps').resource('deployments').namespace(request.namespace).check('delete').allowed()"}],
+            "validations": [
+                {"expression": "variables.isAdmin || authorizer.requestResource.check('custom').allowed()"},
+                {"expression": "request.operation != 'DELETE' || authorizer.path('/healthz').check('get').allowed()"},
+            ],
+        }),
+        json!({"validations": [{"expression":
+            "object.spec.template.spec.containers.all(c, quantity(c.resources.limits.memory).isLessThan(quantity('1Gi')))"}]}),
+        json!({"validations": [{"expression":
+            "has(object.metadata.annotations) && object.metadata.annotations.?ip.optMap(a, isIP(a)).orValue(true)"}]}),
+    ] {
+        let (code, _, body) = send(&service, "POST", policies, Some(&policy(spec))).await;
+        assert_eq!(code, 201, "{body}");
+    }
+}

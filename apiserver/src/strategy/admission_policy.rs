@@ -49,6 +49,10 @@ impl Strategy for Policies {
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::policy(object)
     }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::policy_update(object, current)
+    }
 }
 
 pub(crate) struct Bindings;

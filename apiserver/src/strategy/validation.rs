@@ -12,6 +12,7 @@ pub(crate) mod conditions;
 pub(crate) mod containers;
 pub(crate) mod dns;
 pub(crate) mod env;
+pub(crate) mod expressions;
 pub(crate) mod key_to_path;
 pub(crate) mod operating_system;
 pub(crate) mod pod_annotations;

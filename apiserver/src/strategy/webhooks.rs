@@ -32,6 +32,10 @@ impl Strategy for Mutating {
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::configuration(object)
     }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
+    }
 }
 
 impl Strategy for Validating {
@@ -47,6 +51,10 @@ impl Strategy for Validating {
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
         validation::configuration(object)
+    }
+
+    fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
+        validation::update(object, current)
     }
 }
 

@@ -1,21 +1,37 @@
 //! What a ValidatingAdmissionPolicy and its binding may be.
 //!
 //! Upstream: pkg/apis/admissionregistration/validation/validation.go
-//! Left out: compiling the expressions, and what they cost.
+//! Left out: what type checking finds out about the kinds that a policy is about, which a controller writes into its
+//!   status.
 
 use std::collections::BTreeSet;
 
 use api::{field::Field, names};
+use expressions::{Environment, Type};
+use serde_json::Value;
 
 use crate::strategy::{
     validation::{
-        Errors, looks_like, optional_one_of, required, required_one_of, selectors::label_selector, unsupported,
+        Errors,
+        expressions::{Variables, admission, compile, evaluates_to, with_authorizer},
+        looks_like, optional_one_of, required, required_one_of,
+        selectors::label_selector,
+        unsupported,
     },
     webhooks::validation::{match_conditions, rule_with_operations},
 };
 
-/// The mistakes of a ValidatingAdmissionPolicy.
+/// The mistakes of a new ValidatingAdmissionPolicy.
 pub(super) fn policy(policy: &Field<'_>) -> Errors {
+    check(policy, None)
+}
+
+/// The mistakes in a change of a ValidatingAdmissionPolicy.
+pub(super) fn policy_update(policy: &Field<'_>, current: &Value) -> Errors {
+    check(policy, Some(current))
+}
+
+fn check(policy: &Field<'_>, current: Option<&Value>) -> Errors {
     let mut errors = Errors::new();
     let spec = policy.child("spec");
     required_one_of(&spec.child("failurePolicy"), &["Fail", "Ignore"], &mut errors);
@@ -34,8 +50,15 @@ pub(super) fn policy(policy: &Field<'_>) -> Errors {
             errors.push(rules.required(""));
         }
     }
-    match_conditions(&spec.child("matchConditions"), &mut errors);
-    variables(&spec.child("variables"), &mut errors);
+    let environment = if kind.is_absent() { admission() } else { admission().with("params", Type::Dyn) };
+    // Conditions that were fine stay so, unless what they may refer to changes.
+    let conditions_stay = current.is_some_and(|current| {
+        ["paramKind", "matchConditions"].iter().all(|field| spec.value[field] == current["spec"][field])
+    });
+    if !conditions_stay {
+        match_conditions(&spec.child("matchConditions"), &with_authorizer(environment.clone()), &mut errors);
+    }
+    let environment = with_variables(&spec.child("variables"), environment, &mut errors);
     let (validations, audits) = (spec.child("validations"), spec.child("auditAnnotations"));
     if validations.is_empty() && audits.is_empty() {
         let detail = "validations or auditAnnotations must contain at least one item";
@@ -43,24 +66,21 @@ pub(super) fn policy(policy: &Field<'_>) -> Errors {
         errors.push(audits.required(detail));
     }
     for validation in validations.items() {
-        one_validation(&validation, &mut errors);
+        one_validation(&validation, &environment, &mut errors);
     }
     for audit in audits.items() {
-        let (key, value) = (audit.child("key"), audit.child("valueExpression"));
-        if key.is_empty() {
-            errors.push(key.required(""));
-        } else {
-            looks_like(&key, names::is_qualified_name, &mut errors);
-        }
-        if value.str().trim().is_empty() {
-            errors.push(value.required(""));
-        }
+        audit_annotation(&audit, &environment, &mut errors);
     }
     errors
 }
 
-fn variables(list: &Field<'_>, errors: &mut Errors) {
+/// Checks the variables and lets expressions refer to them. Each may refer to those above it.
+fn with_variables(list: &Field<'_>, environment: Environment, errors: &mut Errors) -> Environment {
+    if list.is_empty() {
+        return environment;
+    }
     let mut seen = BTreeSet::new();
+    let mut variables = Variables::default();
     for variable in list.items() {
         let (name, expression) = (variable.child("name"), variable.child("expression"));
         if name.is_empty() {
@@ -72,14 +92,29 @@ fn variables(list: &Field<'_>, errors: &mut Errors) {
         }
         if expression.str().trim().is_empty() {
             errors.push(expression.required("expression is not specified"));
+            continue;
         }
+        let known = with_authorizer(variables.to(environment.clone()));
+        let compiled = compile(&expression, expression.str(), &known, errors);
+        variables.add(name.str(), compiled.as_ref().map(|checked| checked.result()));
     }
+    variables.to(environment)
 }
 
-fn one_validation(validation: &Field<'_>, errors: &mut Errors) {
-    let expression = validation.child("expression");
+fn one_validation(validation: &Field<'_>, environment: &Environment, errors: &mut Errors) {
+    let (expression, explained) = (validation.child("expression"), validation.child("messageExpression"));
     if expression.str().trim().is_empty() {
         errors.push(expression.required("expression is not specified"));
+    } else {
+        let known = with_authorizer(environment.clone());
+        evaluates_to(&[Type::Bool], &expression, expression.str(), &known, errors);
+    }
+    if !explained.is_empty() {
+        if explained.str().trim().is_empty() {
+            errors.push(explained.invalid("must be non-empty if specified"));
+        } else {
+            evaluates_to(&[Type::String], &explained, explained.str(), environment, errors);
+        }
     }
     let message = validation.child("message");
     if !message.is_absent() && message.str().trim().is_empty() {
@@ -92,6 +127,22 @@ fn one_validation(validation: &Field<'_>, errors: &mut Errors) {
         &["Forbidden", "Invalid", "RequestEntityTooLarge", "Unauthorized"],
         errors,
     );
+}
+
+fn audit_annotation(audit: &Field<'_>, environment: &Environment, errors: &mut Errors) {
+    let (key, value) = (audit.child("key"), audit.child("valueExpression"));
+    if key.is_empty() {
+        errors.push(key.required(""));
+    } else {
+        looks_like(&key, names::is_qualified_name, errors);
+    }
+    let trimmed = value.str().trim();
+    if trimmed.is_empty() {
+        errors.push(value.required(""));
+    } else {
+        let known = with_authorizer(environment.clone());
+        evaluates_to(&[Type::String, Type::Null], &value, trimmed, &known, errors);
+    }
 }
 
 fn match_resources(resources: &Field<'_>, errors: &mut Errors) {

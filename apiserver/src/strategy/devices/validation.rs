@@ -1,10 +1,11 @@
 //! What the kinds of resource.k8s.io may be: what they share, and device classes.
 //!
 //! Upstream: pkg/apis/resource/validation/validation.go
-//! Left out: compiling the expressions of selectors; fields that are dropped before they are looked at (`gates.rs`).
+//! Left out: fields that are dropped before they are looked at (`gates.rs`).
 
 pub(crate) mod claim;
 pub(crate) mod claim_status;
+mod selectors;
 pub(crate) mod slice;
 
 use std::collections::BTreeSet;
@@ -12,16 +13,17 @@ use std::collections::BTreeSet;
 use api::{field::Field, names};
 use serde_json::Value;
 
+use selectors::selectors;
+
 use crate::strategy::validation::{Errors, immutable, looks_like, same, volume_sources::csi_driver_name};
 
-const MAX_SELECTORS: usize = 32;
 const MAX_CONFIGURATIONS: usize = 32;
-const MAX_EXPRESSION_BYTES: usize = 10 << 10;
 const MAX_PARAMETER_BYTES: usize = 10 << 10;
 const MAX_POOL_NAME: usize = 253;
 const MAX_IDENTIFIER: usize = 32;
 
-/// Whether what a driver is told was accepted before: it may then be longer than what is new.
+/// Whether a part was accepted before: what a driver is told may then be longer than what is new, and expressions may
+/// refer to more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Age {
     New,
@@ -30,20 +32,23 @@ enum Age {
 
 /// The mistakes of a new DeviceClass.
 pub(super) fn class(class: &Field<'_>) -> Errors {
-    class_spec(&class.child("spec"), Age::New)
+    class_spec(&class.child("spec"), &Value::Null)
 }
 
 /// The mistakes in a change of a DeviceClass.
 pub(super) fn class_update(class: &Field<'_>, current: &Value) -> Errors {
-    let spec = class.child("spec");
-    let stays = same(&spec.value["config"], &current["spec"]["config"]);
-    class_spec(&spec, if stays { Age::Stored } else { Age::New })
+    class_spec(&class.child("spec"), &current["spec"])
 }
 
-fn class_spec(spec: &Field<'_>, age: Age) -> Errors {
+fn class_spec(spec: &Field<'_>, before: &Value) -> Errors {
     let mut errors = Errors::new();
-    selectors(&spec.child("selectors"), &mut errors);
-    each(&spec.child("config"), MAX_CONFIGURATIONS, &mut errors, |each, errors| configuration(each, age, errors));
+    let age = |field: &str| match before.is_object() && same(&spec.value[field], &before[field]) {
+        true => Age::Stored,
+        false => Age::New,
+    };
+    selectors(&spec.child("selectors"), age("selectors"), &mut errors);
+    let of_config = age("config");
+    each(&spec.child("config"), MAX_CONFIGURATIONS, &mut errors, |each, errors| configuration(each, of_config, errors));
     errors
 }
 
@@ -84,21 +89,6 @@ fn set(
             errors.push(item.duplicate_value(key));
         }
     }
-}
-
-/// Each selector is an expression; there are not too many.
-fn selectors(selectors: &Field<'_>, errors: &mut Errors) {
-    each(selectors, MAX_SELECTORS, errors, |selector, errors| {
-        let cel = selector.child("cel");
-        let expression = cel.child("expression");
-        if cel.is_absent() {
-            errors.push(cel.required(""));
-        } else if expression.is_empty() {
-            errors.push(expression.required(""));
-        } else if expression.str().len() > MAX_EXPRESSION_BYTES {
-            errors.push(expression.too_long(MAX_EXPRESSION_BYTES));
-        }
-    });
 }
 
 /// What a driver is told: whatever it understands.

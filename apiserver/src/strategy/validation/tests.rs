@@ -7,6 +7,7 @@ mod batch;
 mod core;
 mod custom_resources;
 mod devices;
+mod expressions;
 mod extension;
 mod operating_systems;
 mod others;

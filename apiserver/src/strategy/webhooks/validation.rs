@@ -1,7 +1,7 @@
 //! What webhook configurations may be; and the rules that say which requests a webhook or policy is about.
 //!
 //! Upstream: pkg/apis/admissionregistration/validation/validation.go, apiserver/pkg/util/webhook/validation.go
-//! Left out: compiling the expressions of match conditions.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,42 @@ use api::{
     field::{Field, FieldError},
     names,
 };
+use expressions::{Environment, Type};
+use serde_json::Value;
 
 use crate::strategy::validation::{
-    Errors, looks_like, optional_one_of, port_number, required, required_one_of, selectors::label_selector, unsupported,
+    Errors,
+    expressions::{admission, evaluates_to, with_authorizer},
+    looks_like, optional_one_of, port_number, required, required_one_of,
+    selectors::label_selector,
+    unsupported,
 };
 
 const REVIEW_VERSIONS: [&str; 2] = ["v1", "v1beta1"];
 const MAX_MATCH_CONDITIONS: usize = 64;
 
-/// The mistakes of a webhook configuration of either kind.
+/// The mistakes of a new webhook configuration of either kind.
 pub(super) fn configuration(configuration: &Field<'_>) -> Errors {
+    check(configuration, Some(&with_authorizer(admission())))
+}
+
+/// The mistakes in a change of a webhook configuration. While all match conditions stay, they are not looked at again.
+pub(super) fn update(configuration: &Field<'_>, current: &Value) -> Errors {
+    let environment = with_authorizer(admission());
+    let conditions = |configuration: &Value| -> Vec<Value> {
+        let hooks = configuration["webhooks"].as_array().into_iter().flatten();
+        hooks.map(|hook| hook["matchConditions"].clone()).collect()
+    };
+    let stay = conditions(configuration.value) == conditions(current);
+    check(configuration, (!stay).then_some(&environment))
+}
+
+/// `conditions` is what match conditions may refer to; none if they are not looked at.
+fn check(configuration: &Field<'_>, conditions: Option<&Environment>) -> Errors {
     let mut errors = Errors::new();
     let mut names = BTreeSet::new();
     for hook in configuration.child("webhooks").items() {
-        webhook(&hook, &mut errors);
+        webhook(&hook, conditions, &mut errors);
         review_versions(&hook.child("admissionReviewVersions"), &mut errors);
         let name = hook.child("name");
         if !name.is_empty() && !names.insert(name.str().to_owned()) {
@@ -32,7 +54,7 @@ pub(super) fn configuration(configuration: &Field<'_>) -> Errors {
     errors
 }
 
-fn webhook(hook: &Field<'_>, errors: &mut Errors) {
+fn webhook(hook: &Field<'_>, conditions: Option<&Environment>, errors: &mut Errors) {
     fully_qualified_name(&hook.child("name"), errors);
     for rule in hook.child("rules").items() {
         rule_with_operations(&rule, errors);
@@ -53,7 +75,9 @@ fn webhook(hook: &Field<'_>, errors: &mut Errors) {
     label_selector(&hook.child("namespaceSelector"), errors);
     label_selector(&hook.child("objectSelector"), errors);
     webhook_place(&hook.child("clientConfig"), errors);
-    match_conditions(&hook.child("matchConditions"), errors);
+    if let Some(environment) = conditions {
+        match_conditions(&hook.child("matchConditions"), environment, errors);
+    }
 }
 
 /// A domain of at least three parts.
@@ -162,15 +186,21 @@ fn webhook_service(service: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-/// Names of conditions are unique, and each has an expression.
-pub(in crate::strategy) fn match_conditions(conditions: &Field<'_>, errors: &mut Errors) {
+/// Names of conditions are unique, and each has an expression that is true or false.
+pub(in crate::strategy) fn match_conditions(conditions: &Field<'_>, environment: &Environment, errors: &mut Errors) {
     if conditions.len() > MAX_MATCH_CONDITIONS {
         errors.push(conditions.too_many(MAX_MATCH_CONDITIONS));
     }
     let mut seen = BTreeSet::new();
     for condition in conditions.items() {
-        let name = condition.child("name");
-        required(&condition.child("expression"), errors);
+        let (name, expression) = (condition.child("name"), condition.child("expression"));
+        let trimmed = expression.str().trim();
+        if trimmed.is_empty() {
+            errors.push(expression.required(""));
+        } else {
+            let shown = Value::from(trimmed);
+            evaluates_to(&[Type::Bool], &expression.instead(&shown), trimmed, environment, errors);
+        }
         if name.is_empty() {
             errors.push(name.required(""));
         } else {

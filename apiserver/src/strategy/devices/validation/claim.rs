@@ -115,7 +115,7 @@ fn request(request: &Field<'_>, errors: &mut Errors) {
 
 fn of_class(request: &Field<'_>, errors: &mut Errors) {
     required_like(&request.child("deviceClassName"), names::is_dns1123_subdomain, errors);
-    selectors(&request.child("selectors"), errors);
+    selectors(&request.child("selectors"), Age::New, errors);
     let (mode, field) = (request.child("allocationMode"), request.child("count"));
     let count = field.i64().unwrap_or_default();
     match mode.str() {
