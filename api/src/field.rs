@@ -184,6 +184,11 @@ impl<'a> Field<'a> {
         self.error(ErrorType::TooMany, self.len().into(), format!("must have at most {max_items} items"))
     }
 
+    /// What is here could not be judged, through no mistake of the object.
+    pub fn internal(&self, detail: impl Into<String>) -> FieldError {
+        self.error(ErrorType::Internal, Value::Null, detail)
+    }
+
     fn error(&self, kind: ErrorType, value: Value, detail: impl Into<String>) -> FieldError {
         FieldError { kind, field: self.path(), value, detail: detail.into() }
     }

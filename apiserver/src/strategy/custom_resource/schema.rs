@@ -2,10 +2,11 @@
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
 //!   (validateCustomResourceDefinitionValidation), apiextensions-apiserver/pkg/apiserver/schema/convert.go
-//! Left out: compiling and costing the expressions of x-kubernetes-validations; the leniency upstream keeps for
-//!   schemas that older releases stored.
+//! Left out: the leniency upstream keeps for schemas that older releases stored.
 
+mod compiled;
 mod completeness;
+mod declared;
 mod defaults;
 mod embedded;
 pub(crate) mod field_path;
@@ -21,6 +22,8 @@ use api::field::Field;
 use serde_json::Value;
 
 use crate::strategy::validation::Errors;
+pub(super) use compiled::EachCost;
+use open_api::Structure;
 
 /// What may stand at the root beside a status that is a subresource, as upstream writes the list.
 const BESIDE_STATUS: [(&str, &str); 22] = [
@@ -85,7 +88,7 @@ fn is_set(name: &str, value: &Value) -> bool {
 }
 
 /// The mistakes of a version's schema.
-pub(super) fn validation(validation: &Field<'_>, errors: &mut Errors) {
+pub(super) fn validation(validation: &Field<'_>, each_cost: EachCost, errors: &mut Errors) {
     let root = validation.child("openAPIV3Schema");
     if root.is_absent() {
         return;
@@ -95,14 +98,19 @@ pub(super) fn validation(validation: &Field<'_>, errors: &mut Errors) {
         errors.push(root.child("nullable").forbidden("nullable cannot be true at the root"));
     }
     let unsupported = parts::unsupported(root.value);
+    let mut structure = Structure::IsWrong;
     if unsupported.is_none() {
         let structural = structural::structural(&root);
         let defaults = if structural.is_empty() { defaults::defaults(&root) } else { Errors::new() };
+        if structural.is_empty() && defaults.is_empty() {
+            structure = Structure::IsRight;
+        }
         errors.extend(structural.into_iter().chain(defaults));
     }
-    open_api::root(&root, errors);
+    let judged = open_api::root(&root, structure, each_cost, errors);
     // What cannot become a structural schema is said only if nothing else has said it.
     if let Some(why) = unsupported.filter(|_| errors.len() == before) {
         errors.push(root.invalid_value("", why));
     }
+    judged.together(&root, errors);
 }

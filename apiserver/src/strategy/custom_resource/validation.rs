@@ -1,7 +1,7 @@
 //! What a CustomResourceDefinition may be, and what of it may change.
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
-//! Left out: compiling and costing the expressions of x-kubernetes-validations, and running them on defaults.
+//! Left out: running the expressions of x-kubernetes-validations on defaults.
 //!
 //! Paths are those of upstream's internal type: what all versions have alike stands in the spec there.
 
@@ -41,12 +41,12 @@ fn definition_after(definition: &Field<'_>, current: Option<&Value>) -> Errors {
         }
     }
     required_one_of(&spec.child("scope"), &["Cluster", "Namespaced"], &mut errors);
-    versions::one_by_one(&spec, &mut errors);
+    versions::one_by_one(&spec, current, &mut errors);
     for field in ["plural", "singular", "kind", "listKind"] {
         required(&names.child(field), &mut errors);
     }
     accepted_names(&names, &mut errors);
-    versions::all_alike(&spec, &mut errors);
+    versions::all_alike(&spec, current, &mut errors);
     // Until the kind is served, a bundle may be wrong: some controller is about to write the right one.
     let ca_bundle = current.map_or(CaBundle::MayBeWrong, CaBundle::after);
     conversion::conversion(&spec, ca_bundle, &mut errors);

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     columns,
-    schema::{self, parts},
+    schema::{self, EachCost, parts},
     subresources,
 };
 use crate::strategy::validation::Errors;
@@ -48,7 +48,7 @@ impl<'a> Alike<'a> {
 }
 
 /// The mistakes of each version, in what it does not have in common with all others.
-pub(super) fn one_by_one(spec: &Field<'_>, errors: &mut Errors) {
+pub(super) fn one_by_one(spec: &Field<'_>, current: Option<&Value>, errors: &mut Errors) {
     let versions = spec.child("versions");
     let alike = Alike::of(versions.value);
     for version in versions.items() {
@@ -73,7 +73,7 @@ pub(super) fn one_by_one(spec: &Field<'_>, errors: &mut Errors) {
         if !mistakes.is_empty() {
             errors.push(name.invalid_value(name.str(), mistakes.join(",")));
         }
-        one(&version, &alike, errors);
+        one(&version, &alike, current, errors);
     }
     if !unique {
         errors.push(versions.invalid("must contain unique version names"));
@@ -83,14 +83,14 @@ pub(super) fn one_by_one(spec: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn one(version: &Field<'_>, alike: &Alike<'_>, errors: &mut Errors) {
+fn one(version: &Field<'_>, alike: &Alike<'_>, current: Option<&Value>, errors: &mut Errors) {
     deprecation(version, errors);
     if alike.schema.is_none() {
         let schema = version.child("schema");
         if has_status(version.value) {
             schema::beside_status(&schema, errors);
         }
-        schema::validation(&schema, errors);
+        schema::validation(&schema, each_cost(version.value, current), errors);
     }
     if alike.subresources.is_none() {
         subresources::subresources(&version.child("subresources"), errors);
@@ -108,7 +108,7 @@ fn one(version: &Field<'_>, alike: &Alike<'_>, errors: &mut Errors) {
 }
 
 /// The mistakes of what all versions have in common.
-pub(super) fn all_alike(spec: &Field<'_>, errors: &mut Errors) {
+pub(super) fn all_alike(spec: &Field<'_>, current: Option<&Value>, errors: &mut Errors) {
     let versions = spec.child("versions");
     let alike = Alike::of(versions.value);
     if let Some(schema) = alike.schema {
@@ -116,7 +116,7 @@ pub(super) fn all_alike(spec: &Field<'_>, errors: &mut Errors) {
         if versions.items().any(|version| has_status(version.value)) {
             schema::beside_status(&validation, errors);
         }
-        schema::validation(&validation, errors);
+        schema::validation(&validation, each_cost(&versions.value[0], current), errors);
     }
     if let Some(value) = alike.subresources {
         subresources::subresources(&spec.alias("subresources", value), errors);
@@ -130,6 +130,13 @@ pub(super) fn all_alike(spec: &Field<'_>, errors: &mut Errors) {
         let without = "selectableFields may only be set when validations.schema is included";
         columns::selectable_fields(spec, &fields, schema.ok_or(without), errors);
     }
+}
+
+/// What was accepted before stays accepted, if a release finds the same expression more expensive than the one before.
+fn each_cost(version: &Value, current: Option<&Value>) -> EachCost {
+    let before = current.and_then(|current| current["spec"]["versions"].as_array()).into_iter().flatten();
+    let is_same = |before: &Value| before["name"] == version["name"] && before["schema"] == version["schema"];
+    if before.into_iter().any(is_same) { EachCost::IsAccepted } else { EachCost::IsLimited }
 }
 
 fn has_status(version: &Value) -> bool {

@@ -1,8 +1,8 @@
-//! The rules of x-kubernetes-validations, as far as they can be judged without compiling them.
+//! The rules of x-kubernetes-validations, as far as they can be judged without compiling them (see `compiled.rs`).
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
 //!   (ValidateCustomResourceDefinitionOpenAPISchema)
-//! Left out: compiling and costing expressions; whether a rule uses `oldSelf`, and may.
+//! Left out: nothing.
 
 use std::cell::LazyCell;
 

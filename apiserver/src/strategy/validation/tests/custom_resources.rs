@@ -1,6 +1,7 @@
 //! Definitions of custom resources: what stands in a version beside its schema, and what is said of all versions.
 
 mod defaults;
+mod expressions;
 mod schemas;
 
 use serde_json::{Value, json};
