@@ -27,6 +27,7 @@ use crate::{
     memory::{Observer, store_key},
     object::{Draft, Object, ObjectKey},
     row::Row,
+    strategy::service::families,
 };
 
 /// Upstream's default of `--service-node-port-range`.
@@ -144,6 +145,10 @@ pub fn for_write(
         allocation.txn = capacity::for_write(core, row, current, Some(object));
         return Ok(allocation);
     }
+    let mistakes = families::initialise(object, current);
+    if !mistakes.is_empty() {
+        return Err(Status::invalid("", "Service", object.name(), &mistakes));
+    }
     let holder = format!(
         "{}/{}",
         object["metadata"]["namespace"].as_str().unwrap_or_default(),
@@ -153,25 +158,12 @@ pub fn for_write(
     let held_ip = current.and_then(held_ip);
     let asked = object["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
     if kind != "ExternalName" {
-        let listed = object["spec"]["clusterIPs"].as_array().is_some_and(|list| !list.is_empty());
-        if asked.is_empty() && held_ip.is_none() && listed {
-            let root = api::field::Field::root(object);
-            let spec = root.child("spec");
-            let error = spec.child("clusterIPs").invalid("must be empty when `clusterIP` is not specified");
-            return Err(Status::invalid("", "Service", object.name(), &[error]));
-        }
         if asked.is_empty() {
             let ip = held_ip.clone().unwrap_or_else(|| candidate_ip(core, random));
             object["spec"]["clusterIP"] = ip.as_str().into();
             object["spec"]["clusterIPs"] = vec![ip].into();
         } else if object["spec"]["clusterIPs"].as_array().is_none_or(Vec::is_empty) {
             object["spec"]["clusterIPs"] = vec![asked.as_str()].into();
-        }
-        if object["spec"]["ipFamilies"].as_array().is_none_or(Vec::is_empty) {
-            object["spec"]["ipFamilies"] = vec!["IPv4"].into();
-        }
-        if object["spec"]["ipFamilyPolicy"].is_null() {
-            object["spec"]["ipFamilyPolicy"] = "SingleStack".into();
         }
     }
     let wanted_ip = self::held_ip(object);

@@ -1,9 +1,10 @@
 //! Services.
 //!
 //! Upstream: pkg/registry/core/service/{strategy.go,storage/storage.go}, pkg/apis/core/v1/defaults.go
-//! Left out: dual stack: families and policy are those of a cluster with IPv4 service addresses.
+//! Left out: nothing.
 
 pub(crate) mod defaults;
+pub(crate) mod families;
 mod type_change;
 pub(crate) mod validation;
 
@@ -24,7 +25,6 @@ impl Strategy for Services {
     fn prepare_for_create(&self, object: &mut Value) {
         object["status"] = json!({"loadBalancer": {}});
         defaults::normalise_cluster_ips(object, None);
-        defaults::families(object);
     }
 
     fn prepare_for_update(&self, object: &mut Value, current: &Value) {
@@ -32,7 +32,6 @@ impl Strategy for Services {
         defaults::normalise_cluster_ips(object, Some(current));
         type_change::keep_allocated(object, current);
         type_change::drop_what_the_new_type_has_not(object, current);
-        defaults::families(object);
     }
 
     fn name_rule(&self) -> NameRule {

@@ -4,6 +4,7 @@
 //! Left out: the diff in the message about immutable fields.
 
 use api::field::Field;
+use api::object::Object as _;
 use serde_json::{Value, json};
 
 use crate::strategy::{
@@ -54,7 +55,7 @@ enum Place {
 /// The mistakes of a volume.
 pub(super) fn volume(volume: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    check(&volume.child("spec"), Place::Volume, &mut errors);
+    check(&volume.child("spec"), Place::Volume, volume.value.name(), &mut errors);
     errors
 }
 
@@ -70,10 +71,10 @@ pub(crate) fn inlined(spec: &Field<'_>, errors: &mut Errors) {
     if driver.is_absent() {
         errors.push(driver.required("has to be specified in the context of inline volumes"));
     }
-    check(spec, Place::Attachment, errors);
+    check(spec, Place::Attachment, "", errors);
 }
 
-fn check(spec: &Field<'_>, place: Place, errors: &mut Errors) {
+fn check(spec: &Field<'_>, place: Place, volume_name: &str, errors: &mut Errors) {
     access_modes(&spec.child("accessModes"), "", errors);
     if place == Place::Volume {
         capacity(&spec.child("capacity"), errors);
@@ -88,7 +89,7 @@ fn check(spec: &Field<'_>, place: Place, errors: &mut Errors) {
     if !affinity.is_absent() {
         node_affinity(&affinity, place, errors);
     }
-    source(spec, errors);
+    source(spec, volume_name, errors);
     let path = spec.value["hostPath"]["path"].as_str().unwrap_or_default();
     let is_root = !path.is_empty() && path.chars().all(|character| character == '/');
     if is_root && policy.str() == "Recycle" {
@@ -152,7 +153,7 @@ fn capacity(capacity: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn source(spec: &Field<'_>, errors: &mut Errors) {
+fn source(spec: &Field<'_>, volume_name: &str, errors: &mut Errors) {
     let mut found = false;
     for (name, shown) in SOURCES {
         let source = spec.child(name);
@@ -162,6 +163,9 @@ fn source(spec: &Field<'_>, errors: &mut Errors) {
         if std::mem::replace(&mut found, true) && name != "flexVolume" {
             errors.push(source.forbidden("may not specify more than 1 volume type"));
             continue;
+        }
+        if name == "iscsi" {
+            volume_sources::persistent_iscsi_interface(&source, volume_name, errors);
         }
         volume_sources::persistent(name, &spec.alias(shown, source.value), errors);
         if name == "local" && spec.child("nodeAffinity").is_absent() {

@@ -1,7 +1,8 @@
 //! What a Service's author may leave out.
 //!
-//! Upstream: pkg/apis/core/v1/defaults.go (SetDefaults_Service), pkg/registry/core/service/storage/alloc.go
-//! Left out: IPv6 and dual stack.
+//! Upstream: pkg/apis/core/v1/defaults.go (SetDefaults_Service), pkg/registry/core/service/storage/storage.go
+//!   (normalizeClusterIPs)
+//! Left out: nothing; families are filled in where addresses are given out.
 
 use serde_json::{Value, json};
 
@@ -67,24 +68,5 @@ pub(super) fn normalise_cluster_ips(object: &mut Value, current: Option<&Value>)
         spec.remove("clusterIPs");
     } else if !was.is_empty() && !is.is_empty() && was != is && list_is_unchanged {
         spec.insert("clusterIPs".to_owned(), json!([is]));
-    }
-}
-
-/// Says which IP family the Service has. Headless ones without a selector may be given endpoints of any family, so
-/// upstream calls them dual stack in every cluster.
-pub(super) fn families(object: &mut Value) {
-    let Some(spec) = spec(object) else { return };
-    if !has_cluster_ip(spec) {
-        return;
-    }
-    let headless = spec.get("clusterIP").is_some_and(|ip| ip == "None");
-    let any_family = headless && lacks(spec, "selector") && lacks(spec, "ipFamilies");
-    if any_family && lacks(spec, "ipFamilyPolicy") {
-        spec.insert("ipFamilyPolicy".to_owned(), "RequireDualStack".into());
-    }
-    fill(spec, "ipFamilyPolicy", "SingleStack");
-    if lacks(spec, "ipFamilies") {
-        let dual = any_family && spec["ipFamilyPolicy"] != "SingleStack";
-        spec.insert("ipFamilies".to_owned(), if dual { json!(["IPv4", "IPv6"]) } else { json!(["IPv4"]) });
     }
 }

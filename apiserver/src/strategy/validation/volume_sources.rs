@@ -1,7 +1,7 @@
 //! Each kind of volume: what a source must say. Pods and PersistentVolumes share most of them.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (validate*VolumeSource)
-//! Left out: the forms of iSCSI names beyond their prefixes; Quobyte's registry addresses.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ pub(crate) fn source(name: &str, source: &Field<'_>, errors: &mut Errors) {
         "secret" => keyed(source, "secretName", errors),
         "configMap" => keyed(source, "name", errors),
         "nfs" => nfs(source, errors),
-        "iscsi" => iscsi(source, errors),
+        "iscsi" => iscsi(source, Iscsi::OfPod, errors),
         "glusterfs" => all_required(source, &["endpoints", "path"], errors),
         "flocker" => flocker(source, errors),
         "persistentVolumeClaim" => required(&source.child("claimName"), errors),
@@ -110,24 +110,98 @@ fn nfs(source: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn iscsi(source: &Field<'_>, errors: &mut Errors) {
-    let starts_well = |name: &str| ["iqn", "eui", "naa"].iter().any(|prefix| name.starts_with(prefix));
+/// Which source of iSCSI: volumes of pods say more of what is wrong.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Iscsi {
+    OfPod,
+    Persistent,
+}
+
+fn iscsi(source: &Field<'_>, whose: Iscsi, errors: &mut Errors) {
     required(&source.child("targetPortal"), errors);
     let iqn = source.child("iqn");
     if iqn.is_empty() {
         errors.push(iqn.required(""));
-    } else if !starts_well(iqn.str()) {
-        errors.push(iqn.invalid("must be valid format starting with iqn, eui, or naa"));
+    } else {
+        iscsi_name(&iqn, whose, errors);
     }
     in_range(&source.child("lun"), 0, 255, errors);
     let authenticated = source.child("chapAuthDiscovery").bool() || source.child("chapAuthSession").bool();
-    if authenticated && source.child("secretRef").is_absent() {
-        errors.push(source.child("secretRef").required(""));
+    let secret = source.child("secretRef");
+    if authenticated && secret.is_absent() {
+        errors.push(secret.required(""));
+    }
+    if whose == Iscsi::Persistent && !secret.is_absent() {
+        required(&secret.child("name"), errors);
     }
     let initiator = source.child("initiatorName");
-    if !initiator.is_absent() && !starts_well(initiator.str()) {
-        let at = source.alias("initiatorname", initiator.value);
-        errors.push(at.invalid("must be valid format starting with iqn, eui, or naa"));
+    if !initiator.is_absent() {
+        iscsi_name(&source.alias("initiatorname", initiator.value), whose, errors);
+    }
+}
+
+/// A name of one of the three forms, `iqn.2001-04.com.example:disk`, `eui.` and 16 or `naa.` and 32 letters or digits.
+fn iscsi_name(name: &Field<'_>, whose: Iscsi, errors: &mut Errors) {
+    const EUI_LENGTH: usize = 16;
+    const NAA_LENGTH: usize = 32;
+    // Upstream's patterns take any character for the dot after `eui` and `naa`.
+    let numbered = |length: usize| {
+        let rest = name.str()[3..].chars().skip(1).collect::<String>();
+        rest.len() == length && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let (fine, detail) = match name.str().get(..3) {
+        Some("iqn") => (is_qualified_iscsi_name(name.str()), "must be valid format"),
+        Some("eui") => (numbered(EUI_LENGTH), "must be valid format"),
+        Some("naa") => (numbered(NAA_LENGTH), "must be valid format"),
+        _ if whose == Iscsi::OfPod => (false, "must be valid format starting with iqn, eui, or naa"),
+        _ => (false, "must be valid format"),
+    };
+    if !fine {
+        errors.push(name.invalid(detail));
+    }
+}
+
+/// Whether the text ends in `iqn.`, a year and a month, an authority, a colon and a name.
+fn is_qualified_iscsi_name(text: &str) -> bool {
+    let is_one = |text: &str| {
+        let bytes = text.as_bytes();
+        let digits = |from: usize, to: usize| bytes[from..to].iter().all(u8::is_ascii_digit);
+        if bytes.len() < 8 || !digits(0, 4) || bytes[4] != b'-' || !digits(5, 7) || bytes[7] != b'.' {
+            return false;
+        }
+        let Some((authority, name)) = text.get(8..).and_then(|rest| rest.split_once(':')) else { return false };
+        let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        !authority.is_empty()
+            && authority.bytes().all(letter)
+            && !name.is_empty()
+            && !name.contains([',', ';', '*', '&', '$', '|', ' ', '\t', '\n', '\r', '\u{c}'])
+    };
+    text.match_indices("iqn.").any(|(at, prefix)| is_one(&text[at + prefix.len()..]))
+}
+
+/// With an initiator of its own, an iSCSI interface is named after the volume and the portal.
+const LONGEST_INTERFACE: usize = 64;
+const INTERFACE_TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName is specified.";
+
+/// Whether the interface that `iscsi` has for this volume would be too long.
+fn has_long_interface(iscsi: &Value, volume_name: &str) -> bool {
+    let portal = iscsi["targetPortal"].as_str().unwrap_or_default();
+    !iscsi["initiatorName"].is_null() && volume_name.len() + 1 + portal.len() > LONGEST_INTERFACE
+}
+
+/// Checks the name of a pod's volume against its iSCSI source, if that is what it has.
+pub(crate) fn iscsi_interface(volume: &Field<'_>, errors: &mut Errors) {
+    let name = volume.child("name");
+    if has_long_interface(&volume.value["iscsi"], name.str()) {
+        errors.push(name.invalid_value(name.str(), INTERFACE_TOO_LONG));
+    }
+}
+
+/// As [`iscsi_interface`], for a PersistentVolume of this name.
+pub(crate) fn persistent_iscsi_interface(source: &Field<'_>, volume_name: &str, errors: &mut Errors) {
+    if has_long_interface(source.value, volume_name) {
+        let portal = source.child("targetPortal");
+        errors.push(source.alias("targetportal", portal.value).invalid_value(portal.str(), INTERFACE_TOO_LONG));
     }
 }
 
@@ -146,11 +220,33 @@ fn flocker(source: &Field<'_>, errors: &mut Errors) {
 }
 
 fn quobyte(source: &Field<'_>, errors: &mut Errors) {
-    let registry = source.child("registry");
+    const ADDRESSES: &str = "must be a host:port pair or multiple pairs separated by commas";
+    const LONGEST_TENANT: usize = 64;
+    let (registry, tenant) = (source.child("registry"), source.child("tenant"));
     if registry.is_empty() {
-        errors.push(registry.required("must be a host:port pair or multiple pairs separated by commas"));
+        errors.push(registry.required(ADDRESSES));
+    } else if tenant.str().len() > LONGEST_TENANT {
+        errors.push(tenant.required("must be a UUID and may not exceed a length of 64 characters"));
+    } else {
+        let wrong = registry.str().split(',').filter(|pair| !is_host_and_port(pair));
+        errors.extend(wrong.map(|_| registry.invalid(ADDRESSES)));
     }
     required(&source.child("volume"), errors);
+}
+
+/// `host:port` or `[host]:port`, either part of which may be empty; only in brackets may a host have colons.
+fn is_host_and_port(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once("]:") {
+            Some(parts) => parts,
+            None => return false,
+        },
+        None => match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') => (host, port),
+            _ => return false,
+        },
+    };
+    !host.contains(['[', ']']) && !port.contains(['[', ']', ':'])
 }
 
 fn fibre_channel(source: &Field<'_>, errors: &mut Errors) {
@@ -373,6 +469,7 @@ pub(crate) fn persistent(name: &str, source: &Field<'_>, errors: &mut Errors) {
                 errors.push(namespace.required(""));
             }
         }
+        "iscsi" => iscsi(source, Iscsi::Persistent, errors),
         _ => self::source(name, source, errors),
     }
 }

@@ -95,6 +95,9 @@ fn source(volume: &Field<'_>, pod_name: &str, errors: &mut Errors) {
             continue;
         }
         volume_sources::source(name, &volume.alias(shown, source.value), errors);
+        if name == "iscsi" {
+            volume_sources::iscsi_interface(volume, errors);
+        }
         if name == "ephemeral" && !pod_name.is_empty() && !volume.child("name").is_empty() {
             let name = volume.child("name");
             let claim = format!("{pod_name}-{}", name.str());

@@ -622,3 +622,73 @@ fn of_a_pod_only_images_deadline_and_tolerations_change() {
     let two = json!({"spec": {"containers": [{"name": "c", "image": "a"}, {"name": "d", "image": "b"}]}});
     check_update("Pod", json!({}), two, &["spec.containers: Forbidden: pod updates may not add or remove containers"]);
 }
+
+#[test]
+fn names_of_network_disks_are_of_a_form() {
+    const AT: &str = "spec.volumes[0].iscsi";
+    const FORM: &str = "must be valid format";
+    let iscsi = |fields: Value| {
+        let mut source = json!({"targetPortal": "127.0.0.1", "iqn": "iqn.2015-02.example.com:test", "lun": 1});
+        json_patch::merge(&mut source, &fields);
+        json!({"spec": {"volumes": [{"name": "v", "iscsi": source}]}})
+    };
+    let (eui, naa) = ("eui.0123456789ABCDEF", "naa.62004567BA64678D0123456789ABCDEF");
+    for good in ["iqn.2015-02.example.com:test", "iqn.2017-10.a-b:c:d.e", eui, naa] {
+        check("Pod", iscsi(json!({"iqn": good, "initiatorName": good})), &[]);
+    }
+    for bad in
+        ["iqn.2015-02.example.com", "iqn.15-02.a:b", "iqn.2015-02.:b", "iqn.2015-02.a:b,c", "eui.01", "naa.01", "eui"]
+    {
+        check("Pod", iscsi(json!({ "iqn": bad })), &[&format!("{AT}.iqn: Invalid value: {bad:?}: {FORM}")]);
+        check(
+            "Pod",
+            iscsi(json!({ "initiatorName": bad })),
+            &[&format!("{AT}.initiatorname: Invalid value: {bad:?}: {FORM}")],
+        );
+    }
+    let start = format!("{AT}.iqn: Invalid value: \"2015-02.example.com:test\": {FORM} starting with iqn, eui, or naa");
+    check("Pod", iscsi(json!({"iqn": "2015-02.example.com:test"})), &[&start]);
+    let too_long = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if iscsi.initiatorName \
+                    is specified.";
+    let long = iscsi(json!({"initiatorName": eui, "targetPortal": "a".repeat(63)}));
+    check("Pod", long, &[&format!("spec.volumes[0].name: Invalid value: \"v\": {too_long}")]);
+    let persistent = |fields: Value| {
+        let mut source = json!({"targetPortal": "127.0.0.1", "iqn": eui, "lun": 1});
+        json_patch::merge(&mut source, &fields);
+        json!({"spec": {"hostPath": null, "iscsi": source}})
+    };
+    check("PersistentVolume", persistent(json!({})), &[]);
+    check(
+        "PersistentVolume",
+        persistent(json!({"iqn": "x", "secretRef": {}})),
+        &["spec.iscsi.iqn: Invalid value: \"x\": must be valid format", "spec.iscsi.secretRef.name: Required value"],
+    );
+    let portal = "a".repeat(63);
+    check(
+        "PersistentVolume",
+        persistent(json!({"initiatorName": eui, "targetPortal": portal})),
+        &[&format!("spec.iscsi.targetportal: Invalid value: {portal:?}: {too_long}")],
+    );
+}
+
+#[test]
+fn a_registry_of_quobyte_is_addresses() {
+    const AT: &str = "spec.volumes[0].quobyte";
+    let quobyte = |fields: Value| {
+        let mut source = json!({"registry": "registry:7861", "volume": "/test"});
+        json_patch::merge(&mut source, &fields);
+        json!({"spec": {"volumes": [{"name": "v", "quobyte": source}]}})
+    };
+    let pairs = "must be a host:port pair or multiple pairs separated by commas";
+    for good in ["registry:7861", "registry:7861,reg2:7861", "[fd00::1]:7861", ":1", "a:"] {
+        check("Pod", quobyte(json!({ "registry": good })), &[]);
+    }
+    for bad in ["registry7861", "a:1:2", "[fd00::1]", "fd00::1", "a:1,b"] {
+        let refused = format!("{AT}.registry: Invalid value: {bad:?}: {pairs}");
+        check("Pod", quobyte(json!({ "registry": bad })), &[&refused]);
+    }
+    check("Pod", quobyte(json!({"registry": ""})), &[&format!("{AT}.registry: Required value: {pairs}")]);
+    let tenant = "must be a UUID and may not exceed a length of 64 characters";
+    check("Pod", quobyte(json!({"tenant": "a".repeat(64)})), &[]);
+    check("Pod", quobyte(json!({"tenant": "a".repeat(65)})), &[&format!("{AT}.tenant: Required value: {tenant}")]);
+}
