@@ -117,6 +117,11 @@ pub trait Strategy: Send + Sync {
         Vec::new()
     }
 
+    /// As `warnings`, for a change.
+    fn warnings_of_change(&self, object: &Value, _current: &Value) -> Vec<String> {
+        self.warnings(object)
+    }
+
     /// How the kind counts `metadata.generation`: upstream sets 1 on create and adds 1 when the spec changes, but not
     /// for every kind.
     fn generation(&self) -> Generation {

@@ -384,6 +384,54 @@ async fn addresses_of_a_service_come_with_its_first_address() {
 }
 
 #[tokio::test]
+async fn a_service_has_the_family_that_the_cluster_has() {
+    let service = open().await;
+    let collection = "/api/v1/namespaces/default/services";
+    let of = |name: &str, policy: &str| json!({"metadata": {"name": name}, "spec": {"ipFamilyPolicy": policy, "ports": [{"port": 80}]}});
+    let (code, _, refused) = send(&service, "POST", collection, Some(&of("r", "RequireDualStack"))).await;
+    let message = "Service \"r\" is invalid: spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is \
+                   not configured for dual-stack services";
+    assert_eq!((code, &refused["message"]), (422, &json!(message)));
+    let (code, _, made) = send(&service, "POST", collection, Some(&of("p", "PreferDualStack"))).await;
+    assert_eq!((code, &made["spec"]["ipFamilies"]), (201, &json!(["IPv4"])), "{made}");
+    assert_eq!(made["spec"]["clusterIPs"].as_array().map(Vec::len), Some(1));
+    let without = json!({"metadata": {"name": "p"}, "spec": {"ports": [{"port": 81}]}});
+    let (code, _, changed) = send(&service, "PUT", &format!("{collection}/p"), Some(&without)).await;
+    assert_eq!((code, &changed["spec"]["ipFamilyPolicy"]), (200, &json!("PreferDualStack")), "{changed}");
+    assert_eq!(changed["spec"]["clusterIPs"], made["spec"]["clusterIPs"]);
+}
+
+#[tokio::test]
+async fn a_definition_of_a_format_that_nobody_knows_is_warned_of() {
+    let service = open().await;
+    let formats = |headers: &HeaderMap| -> Vec<String> {
+        let texts = headers.get_all("warning").iter().filter_map(|text| text.to_str().ok());
+        let format = |text: &str| Some(text.split_once("unrecognized format \\\"")?.1.split_once('\\')?.0.to_owned());
+        texts.filter_map(format).collect()
+    };
+    let text = |format: &str| json!({"type": "string", "format": format});
+    let mut definition = json!({
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {
+            "group": "example.com", "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "properties": {"a": text("ip"), "b": text("date-time")}}}}],
+        },
+    });
+    let collection = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let (code, headers, made) = send(&service, "POST", collection, Some(&definition)).await;
+    assert_eq!(code, 201, "{made}");
+    assert_eq!(formats(&headers), ["ip"]);
+    definition["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["c"] = text("else");
+    let path = format!("{collection}/widgets.example.com");
+    let (code, headers, changed) = send(&service, "PUT", &path, Some(&definition)).await;
+    assert_eq!(code, 200, "{changed}");
+    assert_eq!(formats(&headers), ["else"]);
+}
+
+#[tokio::test]
 async fn a_dry_run_answers_in_the_version_of_the_request() {
     let service = open().await;
     let sent = json!({"metadata": {"name": "x"}, "spec": {

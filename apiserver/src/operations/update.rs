@@ -113,7 +113,7 @@ pub async fn change(
             true => object,
             false => call.check_admitted(Operation::Update, object, Some(&stored), options.dry_run)?,
         };
-        warnings.extend(row.strategy.warnings(&object));
+        warnings.extend(row.strategy.warnings_of_change(&object, &stored));
         let draft = Draft::of(row, &object);
         if draft.stored == current.stored() && allocation.txn.ops.is_empty() {
             return Ok(call.in_this_form(&current));

@@ -12,6 +12,7 @@ mod subresources;
 pub(crate) mod validation;
 mod value;
 mod versions;
+mod warnings;
 
 use api::field::{Field, FieldError};
 use serde_json::{Value, json};
@@ -83,6 +84,14 @@ impl Strategy for Definitions {
         let mut errors = Vec::new();
         validation::status(object, &mut errors);
         errors
+    }
+
+    fn warnings(&self, object: &Value) -> Vec<String> {
+        warnings::of_new(object)
+    }
+
+    fn warnings_of_change(&self, object: &Value, current: &Value) -> Vec<String> {
+        warnings::of_change(object, current)
     }
 }
 
