@@ -326,19 +326,17 @@ fn what_was_accepted_before_may_cost_what_it_costs() {
 fn the_rules_that_a_gateway_has_for_its_listeners_are_taken() {
     let text = |max: u64| json!({"type": "string", "maxLength": max});
     let rule = |rule: &str| json!({"rule": rule, "message": "listeners don't get in each other's way"});
-    let listeners =
-        json!({"type": "array", "maxItems": 64, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
-        "items": {"type": "object", "required": ["name", "port", "protocol"], "properties": {
-            "name": text(253), "hostname": text(253), "protocol": text(255), "port": {"type": "integer"},
-            "tls": {"type": "object", "properties": {"mode": {"type": "string", "enum": ["Terminate", "Passthrough"]}}}}},
-        "x-kubernetes-validations": [
-            rule("self.all(one, one.protocol in ['HTTP', 'TCP', 'UDP'] ? !has(one.tls) : true)"),
-            rule("self.all(one, has(one.tls) && one.protocol == 'HTTPS' ? one.tls.mode in ['', 'Terminate'] : true)"),
-            rule("self.all(one, self.exists_one(other, one.name == other.name))"),
-            rule("self.all(one, self.exists_one(other, one.port == other.port && one.protocol == other.protocol && \
-                  (has(one.hostname) && has(other.hostname) ? one.hostname == other.hostname : \
-                  !has(one.hostname) && !has(other.hostname))))"),
-        ]})
-    };
-    check_field(listeners(64), &[]);
+    let listeners = json!({"type": "array", "maxItems": 64, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"],
+    "items": {"type": "object", "required": ["name", "port", "protocol"], "properties": {
+        "name": text(253), "hostname": text(253), "protocol": text(255), "port": {"type": "integer"},
+        "tls": {"type": "object", "properties": {"mode": {"type": "string", "enum": ["Terminate", "Passthrough"]}}}}},
+    "x-kubernetes-validations": [
+        rule("self.all(one, one.protocol in ['HTTP', 'TCP', 'UDP'] ? !has(one.tls) : true)"),
+        rule("self.all(one, has(one.tls) && one.protocol == 'HTTPS' ? one.tls.mode in ['', 'Terminate'] : true)"),
+        rule("self.all(one, self.exists_one(other, one.name == other.name))"),
+        rule("self.all(one, self.exists_one(other, one.port == other.port && one.protocol == other.protocol && \
+              (has(one.hostname) && has(other.hostname) ? one.hostname == other.hostname : \
+              !has(one.hostname) && !has(other.hostname))))"),
+    ]});
+    check_field(listeners, &[]);
 }
