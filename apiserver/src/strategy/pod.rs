@@ -9,6 +9,7 @@ mod label_keys;
 mod qos;
 mod resize;
 mod resources;
+mod status;
 pub(crate) mod validation;
 
 use serde_json::{Map, Value, json};
@@ -59,6 +60,7 @@ impl Strategy for Pods {
                 {
                     keep_entry(status, &current["status"], "qosClass");
                 }
+                status::keep_observed_generations(&mut object["status"], &current["status"]);
             }
             Subresource::EphemeralContainers => {
                 let containers = object["spec"].get_mut("ephemeralContainers").map(Value::take);
@@ -93,7 +95,7 @@ impl Strategy for Pods {
             Subresource::Resize => resize::validate(object, current),
             // A binding is checked by what makes it.
             Subresource::Binding => Vec::new(),
-            _ => validation::status(object, current),
+            _ => status::validate(object, current),
         }
     }
 

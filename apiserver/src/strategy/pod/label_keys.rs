@@ -13,7 +13,8 @@ pub(super) fn merge(pod: &mut Value) {
     if spec.get("affinity").is_none() && spec.get("topologySpreadConstraints").is_none() {
         return;
     }
-    let labels = pod["metadata"]["labels"].clone();
+    // Taken and put back, for they stand in the pod that changes.
+    let Some(labels) = pod.pointer_mut("/metadata/labels").map(Value::take) else { return };
     let spec = &mut pod["spec"];
     for name in ["podAffinity", "podAntiAffinity"] {
         let Some(affinity) = spec.get_mut("affinity").and_then(|affinity| affinity.get_mut(name)) else { continue };
@@ -29,6 +30,7 @@ pub(super) fn merge(pod: &mut Value) {
     for constraint in list(spec, "topologySpreadConstraints") {
         merge_into(constraint, &labels);
     }
+    pod["metadata"]["labels"] = labels;
 }
 
 fn list<'a>(of: &'a mut Value, name: &str) -> impl Iterator<Item = &'a mut Value> {
@@ -71,6 +73,7 @@ mod tests {
         });
         let mut pod = json!({"metadata": {"labels": {"a": "1", "b": "2"}}, "spec": spec});
         merge(&mut pod);
+        assert_eq!(pod["metadata"]["labels"], json!({"a": "1", "b": "2"}));
         let affinity = &pod["spec"]["affinity"];
         let preferred =
             &affinity["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"];

@@ -1,20 +1,18 @@
 //! What a pod may be, and what of it may change.
 //!
-//! Upstream: pkg/apis/core/validation/validation.go (ValidatePodCreate, ValidatePodUpdate, ValidatePodStatusUpdate,
+//! Upstream: pkg/apis/core/validation/validation.go (ValidatePodCreate, ValidatePodUpdate,
 //!   ValidatePodEphemeralContainersUpdate)
 //! Left out: the diff in the message about immutable fields, which is one of Go's structs.
 
 use api::{
     field::{Field, FieldError},
-    names,
     object::Object as _,
 };
 use serde_json::Value;
 
 use crate::strategy::validation::{
-    Errors, IMMUTABLE, addresses, affinity,
+    Errors, affinity,
     containers::image_without_padding,
-    looks_like,
     pod_annotations::{self, MIRROR},
     pod_spec::{Holder, pod_spec},
     same,
@@ -91,7 +89,7 @@ pub(super) fn update(pod: &Field<'_>, current: &Value) -> Errors {
     errors
 }
 
-fn annotation_update(pod: &Field<'_>, current: &Value, errors: &mut Errors) {
+pub(super) fn annotation_update(pod: &Field<'_>, current: &Value, errors: &mut Errors) {
     let metadata = pod.child("metadata");
     let annotations = metadata.child("annotations");
     let mirror = annotations.key(MIRROR);
@@ -232,103 +230,6 @@ fn node_affinity_update(spec: &Field<'_>, current: &Value, errors: &mut Errors) 
         if !only_added || (was_empty && !same(term.value, &before[index])) {
             errors.push(term.invalid("only additions are allowed (no mutations or deletions)"));
         }
-    }
-}
-
-/// The mistakes in a change of a pod's status.
-pub(super) fn status(pod: &Field<'_>, current: &Value) -> Errors {
-    let mut errors = Errors::new();
-    annotation_update(pod, current, &mut errors);
-    let metadata = pod.child("metadata");
-    let status = pod.child("status");
-    for (index, condition) in status.child("conditions").items().enumerate() {
-        let kind = condition.child("type");
-        let place = metadata.child("conditions");
-        let place = place.index(index);
-        let reported = place.alias("Type", kind.value);
-        if !matches!(kind.str(), "PodScheduled" | "Ready" | "Initialized") {
-            looks_like(&reported, names::is_qualified_name, &mut errors);
-        }
-    }
-    if pod.value["spec"]["nodeName"] != current["spec"]["nodeName"] {
-        errors.push(status.child("nodeName").forbidden("may not be changed directly"));
-    }
-    let nominated = status.child("nominatedNodeName");
-    if nominated.value != &current["status"]["nominatedNodeName"] && !nominated.is_empty() {
-        looks_like(&nominated, names::is_dns1123_subdomain, &mut errors);
-    }
-    let class = status.child("qosClass");
-    if !same(class.value, &current["status"]["qosClass"]) {
-        errors.push(class.invalid(IMMUTABLE));
-    }
-    let lists = [
-        ("containerStatuses", "containers"),
-        ("initContainerStatuses", "initContainers"),
-        ("ephemeralContainerStatuses", "ephemeralContainers"),
-    ];
-    for (list, specs) in lists {
-        state_transitions(&status.child(list), &current["status"][list], &current["spec"], specs, &mut errors);
-    }
-    addresses_of(&status, &mut errors);
-    errors
-}
-
-/// A container that has ended for good does not come back. `specs` is the list of `spec` that its own is in.
-fn state_transitions(statuses: &Field<'_>, current: &Value, spec: &Value, specs: &str, errors: &mut Errors) {
-    for (index, before) in current.as_array().into_iter().flatten().enumerate() {
-        let Some(ended) = before["state"]["terminated"].as_object() else { continue };
-        let exit_code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or_default();
-        let mut containers = spec[specs].as_array().into_iter().flatten();
-        let own = containers.find(|each| each["name"] == before["name"]).filter(|_| specs != "ephemeralContainers");
-        if own.is_some_and(|own| restarts(own, spec, exit_code)) {
-            continue;
-        }
-        let mut now = statuses.value.as_array().into_iter().flatten();
-        if now.any(|each| each["name"] == before["name"] && each["state"]["terminated"].is_null()) {
-            let place = statuses.index(index);
-            errors.push(place.child("state").forbidden("may not be transitioned to non-terminated state"));
-        }
-    }
-}
-
-/// Whether a container that ended with this code is started again: the first of its rules that knows the code says
-/// so, then its own policy, then the pod's.
-fn restarts(container: &Value, spec: &Value, exit_code: i64) -> bool {
-    let own = container["restartPolicy"].as_str();
-    let mut rules = container["restartPolicyRules"].as_array().into_iter().flatten().filter(|_| own.is_some());
-    let knows = |rule: &&Value| {
-        let codes = &rule["exitCodes"];
-        let listed = codes["values"].as_array().into_iter().flatten().any(|code| code.as_i64() == Some(exit_code));
-        matches!((codes["operator"].as_str(), listed), (Some("In"), true) | (Some("NotIn"), false))
-    };
-    if rules.find(knows).is_some_and(|rule| rule["action"] == "Restart") {
-        return true;
-    }
-    match own.or(spec["restartPolicy"].as_str()) {
-        Some("Never") => false,
-        Some("OnFailure") => exit_code != 0,
-        _ => true,
-    }
-}
-
-fn addresses_of(status: &Field<'_>, errors: &mut Errors) {
-    for (list, first) in [("podIPs", ""), ("hostIPs", "hostIP")] {
-        let ips = status.child(list);
-        for entry in ips.items() {
-            let reported = FieldError { field: entry.path(), ..entry.child("ip").invalid("") };
-            let mut mistakes = Errors::new();
-            addresses::ip(&entry.child("ip"), &mut mistakes);
-            errors.extend(mistakes.into_iter().map(|error| FieldError { field: reported.field.clone(), ..error }));
-        }
-        if !first.is_empty() && !ips.is_empty() {
-            let head = ips.index(0);
-            if head.child("ip").value != &status.value[first] {
-                errors.push(head.child("ip").invalid("must be equal to `hostIP`"));
-            }
-        }
-        let texts: Vec<&str> =
-            ips.value.as_array().into_iter().flatten().filter_map(|each| each["ip"].as_str()).collect();
-        errors.extend(addresses::one_of_each_family(&ips, &texts));
     }
 }
 

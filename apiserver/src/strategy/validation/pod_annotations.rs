@@ -71,7 +71,8 @@ fn app_armor(spec: &Value, container: &str, profile: &Field<'_>, errors: &mut Er
 
 /// Checks that where a profile is named in an annotation and in a field, both are the same.
 pub(crate) fn agree_with_fields(annotations: &Value, spec: &Field<'_>, errors: &mut Errors) {
-    if annotations.as_object().is_none_or(serde_json::Map::is_empty) {
+    let names_profile = |key: &String| key == SECCOMP_OF_POD || key.starts_with(SECCOMP) || key.starts_with(APP_ARMOR);
+    if !annotations.as_object().is_some_and(|all| all.keys().any(names_profile)) {
         return;
     }
     let of_pod = spec.child("securityContext");
