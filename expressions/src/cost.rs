@@ -7,7 +7,8 @@
 //! and `oldSelf` have the same, and for device selectors `&device::bounds_of`.
 //!
 //! Upstream: cel-go checker/cost.go, common/cost.go; apiserver/pkg/cel/library/cost.go
-//! Left out: costs of presence tests, which Kubernetes turns off; the cost that is counted while evaluating.
+//! Left out: costs of presence tests, which Kubernetes turns off; the cost that is counted while evaluating; upstream's
+//! taking one `x` for another in `cel.bind(x, y, x)` and `x.all(x, y, true)`.
 
 mod bounds;
 pub mod budget;

@@ -59,6 +59,7 @@ fn literals_cost_nothing_and_operators_cost_one() {
             ("string(1)", 1, 1),
             ("((5 != 6) == (1 == 2)) == ((3 <= 4) == (9 != 9))", 7, 7),
             ("'123'.matches('[0-9]')", 2, 2),
+            ("matches('1234567890123', '[0-9]')", 1, 1),
             ("type(1)", 1, 1),
             ("{'hello': 'hi'}['hello'] != {'hello': 'bye'}['hello']", 63, 63),
             ("['hello', 'hi'][0] != ['hello', 'bye'][1]", 23, 23),
@@ -167,6 +168,25 @@ fn macros_cost_as_much_as_there_are_elements() {
             ("[1,2,3,4,5].map(x, x).map(x, x) + [1]", 173, 173),
             ("[1,2,3].all(i, i in [1,2,3].map(j, j + j))", 20, 230),
             ("dyn([1,2,3]).all(i, i in dyn([1,2,3]).map(j, j + j))", 21, 234),
+        ],
+    );
+}
+
+#[test]
+fn what_is_known_only_when_evaluated_costs_what_it_may_turn_out_to_be() {
+    check(
+        vec![("d", Type::Dyn, None)],
+        &[
+            ("dyn('123456789012345678901234567890') + dyn('')", 3, 5),
+            ("dyn('123456789012345678901234567890') + 'a'", 5, 5),
+            ("bytes(dyn('123456789012345678901234567890'))", 2, 4),
+            ("string(dyn(b'123456789012345678901234567890'))", 2, 4),
+            ("1 in dyn([1, 2, 3])", 12, 14),
+            ("1 in dyn({1: 2})", 32, 32),
+            ("cidr('192.168.0.0/16').containsIP(dyn('192.169.169.250'))", 4, 9),
+            ("d + 1", 2, 2),
+            ("d < 1", 2, 2),
+            ("d[0]", 2, 2),
         ],
     );
 }
@@ -549,7 +569,11 @@ fn bound_variables_have_the_size_of_their_values() {
 #[test]
 fn macros_with_two_variables_cost_as_those_with_one() {
     check(
-        vec![("input", Type::list(Type::Int), Some(list(100, Bounds::default())))],
+        vec![
+            ("input", Type::list(Type::Int), Some(list(100, Bounds::default()))),
+            ("texts", Type::list(Type::String), Some(list(10, characters(64)))),
+            ("map", Type::map(Type::String, Type::String), Some(Bounds::map_of(characters(10), characters(20), 5))),
+        ],
         &[
             ("[1, 2, 3].all(i, v, i < v)", 20, 29),
             ("input.all(i, v, true)", 2, 302),
@@ -566,6 +590,9 @@ fn macros_with_two_variables_cost_as_those_with_one() {
             ("{'a': 1, 'b': 2}.transformMapEntry(k, v, {v: k})", 129, 129),
             ("{'a': 1, 'b': 2}.transformMapEntry(k, v, v > 1, {v: k})", 67, 133),
             ("[1, 2].all(i, v, [1, 2].all(j, w, i + j < v + w))", 17, 79),
+            ("map.all(k, v, v.contains(k))", 2, 37),
+            ("{'a': '123456789012345678901'}.all(k, v, v.contains(k))", 34, 39),
+            ("texts.all(i, v, i == i)", 2, 62),
         ],
     );
 }
