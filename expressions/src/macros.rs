@@ -255,6 +255,9 @@ impl Call<'_, '_> {
     ) -> Result<IdedExpr, ParseError> {
         let name = self.name(&format!("{function}() variable name must be a simple identifier"))?.0;
         let made = next(&mut self.arguments);
+        if copied.load(Ordering::Relaxed) > MAX_COPIED {
+            return Ok(IdedExpr::default());
+        }
         let parts = parts::all(&self.target).take(MAX_COPIED + 1).count();
         if copied.fetch_add(parts, Ordering::Relaxed) + parts > MAX_COPIED {
             let message = format!("expression is too large with every {function}() written out");

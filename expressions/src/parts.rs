@@ -14,8 +14,8 @@ pub(crate) fn is_deeper_than(expression: &IdedExpr, limit: usize) -> bool {
         match &part.expr {
             // A macro puts what is written into a call of its own, so it is no level itself.
             Expr::Comprehension(all) => {
-                open.push((&all.iter_range, depth + 1));
-                open.extend([&all.accu_init, &all.loop_cond, &all.loop_step, &all.result].map(|part| (part, depth)));
+                open.extend([&all.iter_range, &all.accu_init].map(|part| (part, depth + 1)));
+                open.extend([&all.loop_cond, &all.loop_step, &all.result].map(|part| (part, depth)));
             }
             _ => open.extend(inside(part).into_iter().map(|part| (part, depth + 1))),
         }

@@ -1,7 +1,11 @@
 //! What is told about expressions, and what is not.
 
+mod functions;
 mod literals;
 mod macros;
+mod rules;
+mod strange;
+mod types;
 
 use super::*;
 

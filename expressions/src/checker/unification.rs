@@ -107,6 +107,9 @@ impl Unification {
     }
 
     fn binds(&mut self, variable: usize, to: &Type) -> Binding {
+        if *to == Type::Variable(variable) {
+            return Binding::Fits;
+        }
         if let Some(bound) = self.bindings[variable].clone() {
             if bound == *to {
                 return Binding::Fits;
@@ -114,8 +117,10 @@ impl Unification {
             if !self.fits(to, &bound) {
                 return Binding::Contradicts;
             }
-            let general = if is_at_least_as_general(to, &bound) { to.clone() } else { bound };
-            self.bind(variable, general);
+            // If it is in what is more general than it, it stays what it is: it would consist of itself.
+            if is_at_least_as_general(to, &bound) && !self.occurs(variable, to) {
+                self.bind(variable, to.clone());
+            }
             return Binding::Fits;
         }
         if self.occurs(variable, to) {
