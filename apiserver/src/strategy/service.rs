@@ -39,7 +39,7 @@ impl Strategy for Services {
     }
 
     fn validate(&self, object: &Field<'_>) -> Vec<FieldError> {
-        validation::service(object)
+        validation::create(object)
     }
 
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {

@@ -1,13 +1,14 @@
 //! What a Service may be, and what of it may change.
 //!
 //! Upstream: pkg/apis/core/validation/validation.go (ValidateService, ValidateServiceUpdate)
-//! Left out: the annotation that source ranges had before they were a field.
+//! Left out: nothing.
 
 use std::collections::BTreeSet;
 
 use api::{
     field::{Field, FieldError},
     names,
+    object::Object as _,
 };
 use serde_json::{Value, json};
 
@@ -21,8 +22,13 @@ use crate::{
 const FAMILIES: [&str; 2] = ["IPv4", "IPv6"];
 const ONLY_LOAD_BALANCERS: &str = "may only be used when `type` is 'LoadBalancer'";
 
-/// The mistakes of a Service.
-pub(super) fn service(service: &Field<'_>) -> Errors {
+/// The mistakes of a new Service.
+pub(super) fn create(service: &Field<'_>) -> Errors {
+    self::service(service, &Value::Null)
+}
+
+/// The mistakes of a Service; `current` is what it was, if it was.
+fn service(service: &Field<'_>, current: &Value) -> Errors {
     let mut errors = Errors::new();
     let spec = service.child("spec");
     let kind = spec.child("type");
@@ -54,6 +60,7 @@ pub(super) fn service(service: &Field<'_>) -> Errors {
     }
     required_one_of(&kind, &["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"], &mut errors);
     unique_ports(&ports, kind.str(), &mut errors);
+    source_ranges(service, current, &mut errors);
     load_balancer(&spec, &mut errors);
     traffic_policies(&spec, &mut errors);
     errors
@@ -221,15 +228,28 @@ pub(crate) fn cluster_ips(spec: &Field<'_>) -> Errors {
     errors
 }
 
+/// Whom a load balancer serves, said in the field or, as before there was one, in an annotation; blanks do not count.
+fn source_ranges(service: &Field<'_>, current: &Value, errors: &mut Errors) {
+    const ANNOTATION: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let is_load_balancer = service.value["spec"]["type"] == "LoadBalancer";
+    let (spec, metadata) = (service.child("spec"), service.child("metadata"));
+    let ranges = spec.alias("LoadBalancerSourceRanges", &service.value["spec"]["loadBalancerSourceRanges"]);
+    let annotations = metadata.child("annotations");
+    let annotation = annotations.key(ANNOTATION);
+    let given = if ranges.is_empty() { &annotation } else { &ranges };
+    if !given.is_absent() && !is_load_balancer {
+        errors.push(given.forbidden(ONLY_LOAD_BALANCERS));
+    }
+    if !ranges.is_empty() {
+        ranges.items().for_each(|range| addresses::cidr(&range, errors));
+    } else if annotation.value.as_str() != current.annotation(ANNOTATION) && !annotation.str().trim().is_empty() {
+        let texts = annotation.str().trim().split(',').map(str::trim);
+        errors.extend(texts.filter_map(|text| addresses::cidr_mistake(&annotation, text)));
+    }
+}
+
 fn load_balancer(spec: &Field<'_>, errors: &mut Errors) {
     let is_one = spec.child("type").str() == "LoadBalancer";
-    let ranges = spec.alias("LoadBalancerSourceRanges", &spec.value["loadBalancerSourceRanges"]);
-    if !ranges.is_empty() && !is_one {
-        errors.push(ranges.forbidden(ONLY_LOAD_BALANCERS));
-    }
-    for range in ranges.items() {
-        addresses::cidr(&range, errors);
-    }
     let allocate = spec.child("allocateLoadBalancerNodePorts");
     if !is_one && !allocate.is_absent() {
         errors.push(allocate.forbidden(ONLY_LOAD_BALANCERS));
@@ -300,7 +320,7 @@ pub(super) fn update(service: &Field<'_>, current: &Value) -> Errors {
     if needs_health_check(spec.value) && needs_health_check(before) && port.value != &before["healthCheckNodePort"] {
         errors.push(port.forbidden("field is immutable"));
     }
-    errors.extend(self::service(service));
+    errors.extend(self::service(service, current));
     errors
 }
 

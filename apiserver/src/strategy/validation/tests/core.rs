@@ -359,3 +359,29 @@ fn a_volume_says_since_when_it_is_in_its_phase() {
     assert_eq!(written(json!({"phase": "Bound", "lastPhaseTransitionTime": said})), said, "who writes it says so");
     assert_eq!(written(json!({"phase": "Pending", "lastPhaseTransitionTime": said})), said, "and may correct it");
 }
+
+#[test]
+fn a_load_balancer_serves_ranges_that_can_be_read() {
+    const KEY: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
+    let annotated =
+        |kind: &str, ranges: &str| json!({"metadata": {"annotations": {KEY: ranges}}, "spec": {"type": kind}});
+    let at = format!("metadata.annotations[{KEY}]");
+    let form = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+    check("Service", annotated("LoadBalancer", " 1.2.3.0/24 , 5.6.0.0/16"), &[]);
+    check("Service", annotated("LoadBalancer", ""), &[]);
+    check(
+        "Service",
+        annotated("LoadBalancer", "foo.bar, 5.6.0.0/16, x"),
+        &[&format!("{at}: Invalid value: \"foo.bar\": {form}"), &format!("{at}: Invalid value: \"x\": {form}")],
+    );
+    let only = "Forbidden: may only be used when `type` is 'LoadBalancer'";
+    check("Service", annotated("ClusterIP", "1.2.3.0/24"), &[&format!("{at}: {only}")]);
+    let field = |ranges: Value| json!({"spec": {"type": "LoadBalancer", "loadBalancerSourceRanges": ranges}});
+    check("Service", field(json!([" 1.2.3.0/24 "])), &[]);
+    check(
+        "Service",
+        field(json!(["1.2.3.0/24", "x"])),
+        &[&format!("spec.LoadBalancerSourceRanges[1]: Invalid value: \"x\": {form}")],
+    );
+    check_update("Service", annotated("LoadBalancer", "x"), json!({"spec": {"sessionAffinity": "ClientIP"}}), &[]);
+}
