@@ -1,11 +1,12 @@
-//! Expressions in CEL: parsed, and checked against what they may refer to. Evaluating them is not here yet.
+//! Expressions in CEL: parsed, checked against what they may refer to, and evaluated.
 //!
 //! Upstream: cel-go (cel/env.go), apiserver/pkg/cel/environment/base.go
-//! Left out: evaluation; messages of protobuf; containers, for nothing in Kubernetes sets one.
+//! Left out: messages of protobuf; containers, for nothing in Kubernetes sets one.
 
 mod checker;
 pub mod cost;
 mod declarations;
+pub mod evaluate;
 mod literals;
 mod macros;
 mod parts;

@@ -2,9 +2,9 @@
 //!
 //! Upstream: cel-go cel/validator.go, ext/formatting.go (stringFormatValidator)
 
-mod duration;
+pub(crate) mod duration;
 mod format;
-mod timestamp;
+pub(crate) mod timestamp;
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, IdedExpr, ListExpr, LiteralValue, MapExpr};
 

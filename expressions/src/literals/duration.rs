@@ -5,7 +5,7 @@
 const MAX: u64 = 1 << 63;
 
 /// The nanoseconds of a duration.
-pub(super) fn read(text: &str) -> Option<i64> {
+pub(crate) fn read(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     if unsigned == "0" {
         return Some(0);

@@ -5,10 +5,10 @@
 use std::ops::RangeInclusive;
 
 /// The first second of year 1 and the last of year 9999.
-pub(super) const RANGE: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
+pub(crate) const RANGE: RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
 /// The seconds from 1970 to a time.
-pub(super) fn read(text: &str) -> Option<i64> {
+pub(crate) fn read(text: &str) -> Option<i64> {
     let mut rest = text;
     let year = number(&mut rest, 4..=4)?;
     let month = number(after(&mut rest, "-")?, 2..=2)?;
