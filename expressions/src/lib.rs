@@ -4,6 +4,7 @@
 //! Left out: messages of protobuf; containers, for nothing in Kubernetes sets one.
 
 mod checker;
+mod constants;
 pub mod cost;
 mod declarations;
 pub mod evaluate;

@@ -1,5 +1,6 @@
 //! What is told about expressions, and what is not.
 
+mod constants;
 mod functions;
 mod literals;
 mod macros;
@@ -31,6 +32,7 @@ fn policy() -> Environment {
         .with("list", Type::list(Type::Int))
         .with("map", Type::map(Type::String, Type::Int))
         .with("text", Type::String)
+        .with("any", Type::Any)
 }
 
 #[test]

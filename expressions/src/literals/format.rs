@@ -110,7 +110,7 @@ fn fits(clause: u8, value: &IdedExpr, checked: &Checked) -> Result<(), Wrong> {
 fn as_string(value: &IdedExpr, checked: &Checked) -> Result<(), Wrong> {
     let of = checked.type_of(value);
     let fits = match of {
-        Type::Object(_) | Type::Error | Type::Parameter(_) | Type::Variable(_) => false,
+        Type::Any | Type::Object(_) | Type::Error | Type::Parameter(_) | Type::Variable(_) => false,
         Type::Compound(compound) => compound.constructor != Constructor::Optional,
         _ => true,
     };
@@ -141,6 +141,7 @@ fn not(wanted: &str, value: &IdedExpr, of: &Type) -> Wrong {
 fn runtime_name(of: &Type) -> String {
     match of {
         Type::Null => "null_type".to_owned(),
+        Type::Any => "google.protobuf.Any".to_owned(),
         Type::Duration => "google.protobuf.Duration".to_owned(),
         Type::Timestamp => "google.protobuf.Timestamp".to_owned(),
         Type::Compound(compound) => compound.constructor.name().to_owned(),

@@ -100,6 +100,7 @@ fn values_of_a_format_are_what_its_text_asks_for() {
         ("'%s'.format([quantity('1')])", &format!("22: {only_strings} kubernetes.Quantity")),
         ("'%s'.format([['a', optional.of(1)]])", &format!("31: {only_strings} optional_type")),
         ("'%s'.format([{'a': ip('::1')}])", &format!("22: {only_strings} net.IP")),
+        ("'%s'.format([any])", &format!("14: {only_strings} google.protobuf.Any")),
         ("'%s'.format([])", "12: index 0 out of range"),
         ("'%s %s'.format(['a'])", "15: index 1 out of range"),
         ("'%s'.format(['a', 'b'])", "12: too many arguments supplied to string.format (expected 1, got 2)"),
