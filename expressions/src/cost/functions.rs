@@ -109,7 +109,7 @@ fn sum(call: &Call) -> Option<Outcome> {
 /// `1 in [1, 2]`: every element of a list is looked at, but no entry of a map.
 fn search(call: &Call) -> Option<Outcome> {
     let [_, container] = call.arguments else { return None };
-    let is_other = matches!(container.of, Type::Dyn | Type::Error);
+    let is_other = matches!(container.of, Type::Dyn | Type::Any | Type::Error);
     cost_of_either(may_be(container, is_list), is_other, container.size_or_any()).map(Outcome::from)
 }
 
@@ -183,7 +183,7 @@ fn may_all_be(parts: &[Part], wanted: fn(&Type) -> bool) -> bool {
 }
 
 pub(super) fn may_be(part: &Part, wanted: impl Fn(&Type) -> bool) -> bool {
-    matches!(part.of, Type::Dyn | Type::Error) || wanted(part.of)
+    matches!(part.of, Type::Dyn | Type::Any | Type::Error) || wanted(part.of)
 }
 
 pub(super) fn is_text(of: &Type) -> bool {

@@ -189,7 +189,7 @@ fn contains_cidr(call: &Call) -> Option<Outcome> {
 fn contained(cost: Range, part: &Part) -> Outcome {
     let read = cost + part.size_or_any().times(CHARACTER);
     match part.of {
-        Type::Dyn | Type::Error => (cost | read).into(),
+        Type::Dyn | Type::Any | Type::Error => (cost | read).into(),
         _ if may_be(part, is_text) => read.into(),
         _ => cost.into(),
     }

@@ -312,7 +312,7 @@ fn selectors_of_devices_know_how_large_a_device_may_be() {
         [
             ("driver".to_owned(), Type::String),
             ("allowMultipleAllocations".to_owned(), Type::Bool),
-            ("attributes".to_owned(), by_name(Type::Dyn)),
+            ("attributes".to_owned(), by_name(Type::Any)),
             ("capacity".to_owned(), by_name(Type::closed("kubernetes.Quantity"))),
         ],
     );
@@ -330,6 +330,9 @@ fn selectors_of_devices_know_how_large_a_device_may_be() {
         ("device.attributes['dra.example.com'].name == 'fish'", 5),
         ("device.attributes['dra.example.com'].name.isGreaterThan(semver('0.0.1'))", 6),
         ("device.attributes['dra.example.com'].a && device.attributes['dra.example.com'].b", 8),
+        ("device.attributes['dra.example.com'].a + device.attributes['dra.example.com'].b == 'c'", 22),
+        ("cidr('10.0.0.0/8').containsIP(device.attributes['dra.example.com'].a)", 16),
+        ("'a' in device.attributes['dra.example.com'].a", 68),
         ("device.attributes.exists_one(x, x == 'dra.example.com')", 164),
         ("device.attributes['dra.example.com'].exists_one(x, x == 'services')", 133),
         ("device.attributes['dra.example.com'].services.split('example').size() >= 2", 19),
