@@ -1,10 +1,13 @@
 //! The expressions that select devices.
 //!
 //! Upstream: pkg/apis/resource/validation/validation.go (validateCELSelector), dynamic-resource-allocation/cel/compile.go
-//! Left out: how much an expression may cost.
+//! Left out: nothing.
 
 use api::field::Field;
-use expressions::{Environment, Type};
+use expressions::{
+    Environment, Type,
+    cost::{self, device},
+};
 
 use super::{Age, each};
 use crate::strategy::validation::{
@@ -38,6 +41,8 @@ fn selects(expression: &Field<'_>, environment: &Environment, errors: &mut Error
     if ![Type::Bool, Type::Any].contains(checked.result()) {
         let found = name(checked.result());
         errors.push(expression.invalid(format!("must evaluate to bool or the unknown type, not {found}")));
+    } else if cost::estimate(&checked, &|variable| device::bounds_of(variable)).max > device::LIMIT {
+        errors.push(expression.forbidden("too complex, exceeds cost limit"));
     }
 }
 

@@ -82,6 +82,8 @@ fn parameters_are_there_if_their_kind_is_named() {
     );
     let mut with_kind = spec;
     with_kind["paramKind"] = json!({"apiVersion": "a.example/v1", "kind": "Foo"});
+    check("ValidatingAdmissionPolicy", policy(with_kind.clone()), &[]);
+    with_kind["matchConditions"][0]["expression"] = "authorizer.path(params.path).check('get').allowed()".into();
     check("ValidatingAdmissionPolicy", policy(with_kind), &[]);
 }
 
@@ -280,6 +282,21 @@ fn a_selector_tells_of_a_device_whether_it_fits() {
     check("ResourceClaim", json!({"spec": claim}), &[&expected[0], &expected[1]]);
     let expected = causes("spec.spec");
     check("ResourceClaimTemplate", json!({"spec": {"spec": claim}}), &[&expected[0], &expected[1]]);
+}
+
+#[test]
+fn what_a_selector_may_cost_is_limited() {
+    let class = |expression: &str| json!({"spec": {"selectors": [{"cel": {"expression": expression}}]}});
+    let all = |inside: String, level: &str| format!("[1, 2, 3, 4, 5, 6, 7, 8, 9, 10].all({level}, {inside})");
+    let nested = |levels: &[&str]| {
+        let innermost = "int('1'.find('[0-9]*')) < 100".to_owned();
+        levels.iter().fold(innermost, |inside, level| all(inside, level))
+    };
+    check("DeviceClass", class(&nested(&["a", "b", "c", "d"])), &[]);
+    let costly = class(&nested(&["a", "b", "c", "d", "e", "f", "g"]));
+    let why = "spec.selectors[0].cel.expression: Forbidden: too complex, exceeds cost limit";
+    check("DeviceClass", costly.clone(), &[why]);
+    check_update("DeviceClass", costly, json!({"metadata": {"labels": {"a": "b"}}}), &[why]);
 }
 
 #[test]
