@@ -6,14 +6,14 @@
 
 use std::collections::BTreeSet;
 
+use ::expressions::{Environment, Type};
 use api::{field::Field, names};
-use expressions::{Environment, Type};
 use serde_json::Value;
 
 use crate::strategy::{
     validation::{
         Errors,
-        expressions::{Variables, admission, compile, evaluates_to, with_authorizer},
+        expressions::{self, Variables, admission, evaluates_to, with_authorizer},
         looks_like, optional_one_of, required, required_one_of,
         selectors::label_selector,
         unsupported,
@@ -95,7 +95,7 @@ fn with_variables(list: &Field<'_>, environment: Environment, errors: &mut Error
             continue;
         }
         let known = with_authorizer(variables.to(environment.clone()));
-        let compiled = compile(&expression, expression.str(), &known, errors);
+        let compiled = expressions::variable(&expression, expression.str(), &known, errors);
         variables.add(name.str(), compiled.as_ref().map(|checked| checked.result()));
     }
     variables.to(environment)

@@ -133,6 +133,16 @@ pub(crate) fn compile(
     compiled.map_err(|mistakes| errors.push(field.invalid(format!("compilation failed: {mistakes}")))).ok()
 }
 
+/// As [`compile`], for an expression that may evaluate to anything.
+pub(crate) fn variable(
+    field: &Field<'_>,
+    source: &str,
+    environment: &Environment,
+    errors: &mut Errors,
+) -> Option<Checked> {
+    compile(field, source, environment, errors).filter(|checked| is_ready(field, checked, errors))
+}
+
 /// As [`compile`], for an expression that must evaluate to one of `wanted`.
 pub(crate) fn evaluates_to(
     wanted: &[Type],
@@ -143,6 +153,7 @@ pub(crate) fn evaluates_to(
 ) {
     let Some(checked) = compile(field, source, environment, errors) else { return };
     if wanted.contains(checked.result()) {
+        is_ready(field, &checked, errors);
         return;
     }
     let names: Vec<String> = wanted.iter().map(name).collect();
@@ -151,6 +162,15 @@ pub(crate) fn evaluates_to(
         _ => format!("one of [{}]", names.join(" ")),
     };
     errors.push(field.invalid(format!("must evaluate to {wanted} but got {}", name(checked.result()))));
+}
+
+/// Whether an expression can be evaluated at all: `int('abc')` never can.
+pub(crate) fn is_ready(field: &Field<'_>, checked: &Checked, errors: &mut Errors) -> bool {
+    let prepared = checked.prepare();
+    if let Err(why) = &prepared {
+        errors.push(field.internal(format!("program instantiation failed: {why}")));
+    }
+    prepared.is_ok()
 }
 
 /// A type as expressions themselves name it, which is not how mistakes in them do.

@@ -151,11 +151,14 @@ fn expression(
 ) -> Option<Checked> {
     let expression = rule.child("rule");
     let why = match expressions::compile(expression.str(), environment) {
-        Ok(checked) if *checked.result() == Type::Bool => {
-            let cost = cardinality.cost_of(cost_of(&checked, seen), seen.bounds.min_bytes);
-            judged.count(&expression, cost, budget::excess_of_rule(cost));
-            return Some(checked);
-        }
+        Ok(checked) if *checked.result() == Type::Bool => match checked.prepare() {
+            Ok(()) => {
+                let cost = cardinality.cost_of(cost_of(&checked, seen), seen.bounds.min_bytes);
+                judged.count(&expression, cost, budget::excess_of_rule(cost));
+                return Some(checked);
+            }
+            Err(why) => format!("program instantiation failed: {why}"),
+        },
         Ok(_) => "cel expression must evaluate to a bool".to_owned(),
         Err(mistakes) => format!("compilation failed: {mistakes}"),
     };
@@ -169,11 +172,14 @@ fn message(rule: &Field<'_>, environment: &Environment, seen: &Declared, judged:
         return;
     }
     let why = match expressions::compile(expression.str(), environment) {
-        Ok(checked) if *checked.result() == Type::String => {
-            let cost = cost_of(&checked, seen);
-            judged.count(&expression, cost, budget::excess_of_message_expression(cost));
-            return;
-        }
+        Ok(checked) if *checked.result() == Type::String => match checked.prepare() {
+            Ok(()) => {
+                let cost = cost_of(&checked, seen);
+                judged.count(&expression, cost, budget::excess_of_message_expression(cost));
+                return;
+            }
+            Err(why) => format!("messageExpression instantiation failed: {why}"),
+        },
         Ok(_) => "messageExpression must evaluate to a string".to_owned(),
         Err(mistakes) => format!("messageExpression compilation failed: {mistakes}"),
     };

@@ -12,7 +12,7 @@ use expressions::{
 use super::{Age, each};
 use crate::strategy::validation::{
     Errors,
-    expressions::{compile, name},
+    expressions::{compile, is_ready, name},
 };
 
 const MAX_SELECTORS: usize = 32;
@@ -41,7 +41,9 @@ fn selects(expression: &Field<'_>, environment: &Environment, errors: &mut Error
     if ![Type::Bool, Type::Any].contains(checked.result()) {
         let found = name(checked.result());
         errors.push(expression.invalid(format!("must evaluate to bool or the unknown type, not {found}")));
-    } else if cost::estimate(&checked, &|variable| device::bounds_of(variable)).max > device::LIMIT {
+    } else if is_ready(expression, &checked, errors)
+        && cost::estimate(&checked, &|variable| device::bounds_of(variable)).max > device::LIMIT
+    {
         errors.push(expression.forbidden("too complex, exceeds cost limit"));
     }
 }

@@ -62,6 +62,18 @@ fn an_expression_of_a_policy_compiles_and_is_true_or_false() {
 }
 
 #[test]
+fn an_expression_that_can_never_be_evaluated_is_told() {
+    let never = "int('abc') == 1";
+    let why = "Internal error: program instantiation failed: type conversion error from 'string' to 'int'";
+    check("ValidatingAdmissionPolicy", validation(never), &[&format!("spec.validations[0].expression: {why}")]);
+    let variables = policy(json!({"variables": [{"name": "v", "expression": "int('abc')"}],
+        "validations": [{"expression": "variables.v == 1"}]}));
+    check("ValidatingAdmissionPolicy", variables, &[&format!("spec.variables[0].expression: {why}")]);
+    let selector = json!({"spec": {"selectors": [{"cel": {"expression": never}}]}});
+    check("DeviceClass", selector, &[&format!("spec.selectors[0].cel.expression: {why}")]);
+}
+
+#[test]
 fn parameters_are_there_if_their_kind_is_named() {
     let expression = "params.foo == 'okay'";
     let conditions = json!([{"name": "a", "expression": "  params.foo == 'okay'\n"}]);

@@ -47,6 +47,11 @@ fn a_rule_that_does_not_compile_is_told_with_its_place() {
         "compilation failed: ERROR: <input>:1:6: found no matching overload for '_+_' applied to '(string, int)'\n \
          | self + 1 == 2\n | .....^",
     );
+    refused(
+        text.clone(),
+        "self.find(')') == ''",
+        "program instantiation failed: error parsing regexp: unexpected ): `)`",
+    );
     refused(text, "self", "cel expression must evaluate to a bool");
 }
 
