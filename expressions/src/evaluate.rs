@@ -49,22 +49,36 @@ fn error(message: impl Into<String>) -> Failure {
 ///
 /// Why there is no value.
 pub fn evaluate(checked: &Checked, variables: &[(&str, Value)]) -> Outcome {
+    evaluate_within(checked, variables, &mut { MAX_STEPS })
+}
+
+/// As [`evaluate`], for one of several expressions: the steps it takes are taken from those that all have together.
+///
+/// # Errors
+///
+/// Why there is no value.
+pub fn evaluate_within(checked: &Checked, variables: &[(&str, Value)], steps: &mut usize) -> Outcome {
+    let allowed = MAX_STEPS.min(*steps);
     let run = || {
         let mut evaluation = Evaluation {
             checked,
             variables,
             scopes: Vec::new(),
-            steps: Steps { left: MAX_STEPS, patterns: FxHashMap::default() },
+            steps: Steps { left: allowed, patterns: FxHashMap::default() },
         };
-        evaluation.evaluate(&checked.expression)
+        let outcome = evaluation.evaluate(&checked.expression);
+        let left = if matches!(outcome, Err(Failure::TooExpensive)) { 0 } else { evaluation.steps.left };
+        (outcome, allowed - left)
     };
-    std::thread::scope(|scope| {
+    let (outcome, taken) = std::thread::scope(|scope| {
         let evaluating = std::thread::Builder::new().name("expression".to_owned()).stack_size(STACK_BYTES);
         match evaluating.spawn_scoped(scope, run) {
-            Ok(running) => running.join().unwrap_or_else(|_| Err(error("the evaluation failed"))),
-            Err(why) => Err(error(format!("no thread to evaluate it in: {why}"))),
+            Ok(running) => running.join().unwrap_or_else(|_| (Err(error("the evaluation failed")), allowed)),
+            Err(why) => (Err(error(format!("no thread to evaluate it in: {why}"))), 0),
         }
-    })
+    });
+    *steps -= taken;
+    outcome
 }
 
 /// What may still be done.

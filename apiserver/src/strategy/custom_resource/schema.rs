@@ -9,6 +9,7 @@ mod completeness;
 mod declared;
 mod defaults;
 mod embedded;
+mod evaluated;
 pub(crate) mod field_path;
 mod lists;
 mod nested;

@@ -1,7 +1,7 @@
 //! What a CustomResourceDefinition may be, and what of it may change.
 //!
 //! Upstream: apiextensions-apiserver/pkg/apis/apiextensions/validation/validation.go
-//! Left out: running the expressions of x-kubernetes-validations on defaults.
+//! Left out: nothing.
 //!
 //! Paths are those of upstream's internal type: what all versions have alike stands in the spec there.
 

@@ -137,7 +137,7 @@ pub(super) fn expressions(schema: &Field<'_>, scope: Scope<'_>, judged: &mut Jud
     }
 }
 
-fn environment(rule: &Field<'_>, seen: &Declared) -> Environment {
+pub(super) fn environment(rule: &Field<'_>, seen: &Declared) -> Environment {
     let old = if rule.child("optionalOldSelf").bool() { Type::optional(seen.of.clone()) } else { seen.of.clone() };
     Environment::new().with("self", seen.of.clone()).with("oldSelf", old)
 }

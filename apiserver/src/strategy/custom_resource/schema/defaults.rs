@@ -1,12 +1,12 @@
-//! The defaults in a schema: nothing in them would be dropped, and they are as their schema says.
+//! The defaults in a schema: nothing in them would be dropped, they are as their schema says, and keep its rules.
 //!
 //! Upstream: apiextensions-apiserver/pkg/apiserver/schema/defaulting (validation.go, surroundingobject.go)
-//! Left out: running the rules of x-kubernetes-validations on them.
+//! Left out: nothing.
 
 use api::field::{Field, FieldError};
 use serde_json::{Map, Value, json};
 
-use super::{embedded, pruning};
+use super::{embedded, evaluated, pruning};
 use crate::strategy::{custom_resource::value, validation::Errors};
 
 /// Where a schema stands inside the resource that it describes a part of.
@@ -29,31 +29,32 @@ enum Step<'a> {
 /// The mistakes of the defaults in a version's schema.
 pub(super) fn defaults(root: &Field<'_>) -> Errors {
     let mut errors = Errors::new();
-    schema(root, Place { resource: root.value, way: Vec::new(), in_meta: false }, &mut errors);
+    let place = Place { resource: root.value, way: Vec::new(), in_meta: false };
+    schema(root, place, &mut { evaluated::MAX_STEPS }, &mut errors);
     errors
 }
 
-fn schema(schema: &Field<'_>, place: Place<'_>, errors: &mut Errors) {
+fn schema(schema: &Field<'_>, place: Place<'_>, steps: &mut usize, errors: &mut Errors) {
     let is_root = place.way.is_empty() && std::ptr::eq(place.resource, schema.value);
     let is_resource = is_root || embedded::is_resource(schema.value);
     let place = if is_resource { Place { resource: schema.value, way: Vec::new(), in_meta: false } } else { place };
     if !schema.child("default").is_absent() {
-        default(schema, &place, is_resource, errors);
+        default(schema, &place, is_resource, steps, errors);
     }
     // Defaults of additional properties are forbidden where it matters.
     let items = schema.child("items");
     if items.value.is_object() {
         let way = [place.way.clone(), vec![Step::FirstItem]].concat();
-        self::schema(&items, Place { way, ..place.clone() }, errors);
+        self::schema(&items, Place { way, ..place.clone() }, steps, errors);
     }
     for (name, property) in schema.child("properties").entries() {
         let in_meta = place.in_meta || (is_resource && matches!(name, "metadata" | "apiVersion" | "kind"));
         let way = [place.way.clone(), vec![Step::Name(name)]].concat();
-        self::schema(&property, Place { resource: place.resource, way, in_meta }, errors);
+        self::schema(&property, Place { resource: place.resource, way, in_meta }, steps, errors);
     }
 }
 
-fn default(schema: &Field<'_>, place: &Place<'_>, is_resource: bool, errors: &mut Errors) {
+fn default(schema: &Field<'_>, place: &Place<'_>, is_resource: bool, steps: &mut usize, errors: &mut Errors) {
     let default = schema.child("default");
     if place.in_meta {
         let resource = surrounded(default.value, &place.way);
@@ -65,7 +66,7 @@ fn default(schema: &Field<'_>, place: &Place<'_>, is_resource: bool, errors: &mu
         });
         match why {
             Some(why) => errors.push(default.invalid(format!("must result in valid metadata: {why}"))),
-            None => errors.extend(value::mistakes(&default, schema.value)),
+            None => errors.extend(by_schema(&default, schema.value, steps)),
         }
         return;
     }
@@ -78,7 +79,13 @@ fn default(schema: &Field<'_>, place: &Place<'_>, is_resource: bool, errors: &mu
         return;
     }
     let mistakes = embedded::validate(&default, schema.value, whole);
-    errors.extend(if mistakes.is_empty() { value::mistakes(&default, schema.value) } else { mistakes });
+    errors.extend(if mistakes.is_empty() { by_schema(&default, schema.value, steps) } else { mistakes });
+}
+
+/// What is wrong with the default by its schema; rules are asked only about what is as it should be.
+fn by_schema(default: &Field<'_>, schema: &Value, steps: &mut usize) -> Errors {
+    let mistakes = value::mistakes(default, schema);
+    if mistakes.is_empty() && *steps > 0 { evaluated::broken(default, schema, steps) } else { mistakes }
 }
 
 /// Several mistakes in one text, as Go writes them; None if there are none.

@@ -345,3 +345,105 @@ fn the_rules_that_a_gateway_has_for_its_listeners_are_taken() {
     ]});
     check_field(listeners, &[]);
 }
+
+/// What is told of a default whose schema has this rule.
+#[track_caller]
+fn check_default(mut field: Value, rule: &Value, causes: &[&str]) {
+    field["x-kubernetes-validations"] = json!([rule]);
+    let causes: Vec<String> = causes.iter().map(|cause| format!(".default{cause}")).collect();
+    check_field(field, &causes.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_default_keeps_the_rules_of_its_schema() {
+    let number = |default: i64| json!({"type": "integer", "default": default});
+    let rule = json!({"rule": "self > 1"});
+    check_default(number(2), &rule, &[]);
+    check_default(number(1), &rule, &[": Invalid value: 1: failed rule: self > 1"]);
+    check_default(number(1), &json!({"rule": "self > 1", "message": " more "}), &[": Invalid value: 1: more"]);
+    let own = json!({"rule": "self > 1", "message": "more", "messageExpression": "string(self) + ' is too little'"});
+    check_default(number(1), &own, &[": Invalid value: 1: 1 is too little"]);
+    for (reason, told) in [
+        ("FieldValueForbidden", ": Forbidden: failed rule: self > 1"),
+        ("FieldValueRequired", ": Required value: failed rule: self > 1"),
+        ("FieldValueInvalid", ": Invalid value: 1: failed rule: self > 1"),
+        ("FieldValueDuplicate", ": Duplicate value: 1"),
+    ] {
+        check_default(number(1), &json!({"rule": "self > 1", "reason": reason}), &[told]);
+    }
+    // A default is what was there before, too.
+    check_default(number(1), &json!({"rule": "self == oldSelf && self < 2"}), &[]);
+    check_default(number(1), &json!({"rule": "oldSelf.hasValue() && self < 2", "optionalOldSelf": true}), &[]);
+    check_default(
+        number(0),
+        &json!({"rule": "1 / self == 1"}),
+        &[": Invalid value: \"integer\": division by zero \
+        evaluating rule: 1 / self == 1"],
+    );
+}
+
+#[test]
+fn the_rules_inside_a_default_are_asked_too() {
+    let object = |rules: Value| {
+        json!({"type": "object", "default": {"min": 3, "max": 2, "names": ["a", "", null], "more": {"x": 9}},
+            "x-kubernetes-validations": rules, "properties": {
+                "min": {"type": "integer"}, "max": {"type": "integer"},
+                "names": {"type": "array", "maxItems": 9, "items": {"type": "string", "nullable": true, "maxLength": 9,
+                    "x-kubernetes-validations": [{"rule": "self != ''"}]}},
+                "more": {"type": "object", "maxProperties": 9, "additionalProperties": {"type": "integer",
+                    "x-kubernetes-validations": [{"rule": "self < 9"}]}}}})
+    };
+    let inside = [
+        ".default.more[x]: Invalid value: 9: failed rule: self < 9",
+        ".default.names[1]: Invalid value: \"\": failed rule: self != ''",
+    ];
+    let rule = json!({"rule": "self.min <= self.max", "fieldPath": ".min"});
+    check_field(
+        object(json!([rule, {"rule": "!has(self.more)"}])),
+        &[
+            ".default.min: Invalid value: failed rule: self.min <= self.max",
+            ".default: Invalid value: failed rule: !has(self.more)",
+            inside[0],
+            inside[1],
+        ],
+    );
+    check_field(object(json!([])), &inside);
+    let key = json!({"rule": "size(self.more) > 1", "fieldPath": ".more['x']"});
+    check_field(
+        object(json!([key])),
+        &[".default.more[x]: Invalid value: failed rule: size(self.more) > 1", inside[0], inside[1]],
+    );
+    // What can't be compiled is told where it was to be asked, and nowhere else.
+    let wrong = "rule compile error: compilation failed: ERROR: <input>:1:1: undeclared reference to 'wrong' (in \
+                 container '')\n | wrong\n | ^";
+    check_field(
+        object(json!([{"rule": "wrong"}])),
+        &[&format!(".default: Invalid value: \"object\": {wrong}"), inside[0], inside[1]],
+    );
+}
+
+#[test]
+fn what_rules_take_to_be_evaluated_is_limited() {
+    let long: Vec<u64> = (0..1000).collect();
+    let each = |rule: &str| {
+        json!({"type": "array", "maxItems": 1000, "default": long, "items": {"type": "integer"},
+            "x-kubernetes-validations": [{"rule": rule, "message": "m"}]})
+    };
+    check_field(
+        each("self.all(one, self.exists(other, one == other))"),
+        &[
+            ".default: Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation \
+         rules will be run due to call cost exceeds limit for rule: m",
+        ],
+    );
+    let many: Vec<u64> = (0..10_001).collect();
+    let list = json!({"type": "array", "maxItems": 20000, "default": many,
+        "items": {"type": "integer", "x-kubernetes-validations": [{"rule": "true"}]}});
+    check_field(
+        list,
+        &[
+            ".default[9990]: Invalid value: \"integer\": validation failed due to running out of cost budget, no further \
+         validation rules will be run",
+        ],
+    );
+}
