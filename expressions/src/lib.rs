@@ -7,6 +7,7 @@ mod checker;
 mod constants;
 pub mod cost;
 mod declarations;
+mod escaping;
 pub mod evaluate;
 mod literals;
 mod macros;
@@ -23,6 +24,7 @@ use cel::{
 };
 use rustc_hash::FxHashMap;
 
+pub use escaping::escape;
 use macros::Bindings;
 pub use types::{Compound, Constructor, Object, Type};
 

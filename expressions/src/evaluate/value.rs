@@ -1,6 +1,6 @@
 //! What expressions see and evaluate to.
 //!
-//! Upstream: cel-go common/types, apiserver/pkg/cel/common/values.go, apiserver/pkg/cel/escaping.go
+//! Upstream: cel-go common/types, apiserver/pkg/cel/common/values.go
 //! Left out: lists with the semantics of sets and maps, whose order upstream does not compare.
 
 use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
@@ -9,6 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value as Json;
 
 use crate::{
+    escaping::unescape,
     literals::{duration, timestamp},
     types::{Constructor, Type},
 };
@@ -45,31 +46,6 @@ pub enum Key {
 
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// What an expression can't have as the name of a field, as it is (escaping.go).
-const KEYWORDS: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
-
 impl Value {
     pub fn string(text: impl Into<Arc<str>>) -> Value {
         Value::String(text.into())
@@ -103,7 +79,7 @@ impl Value {
                     && let Some(declared) = &object.fields
                 {
                     for (name, of) in declared {
-                        if let Some(field) = fields.get(&unescaped(name)) {
+                        if let Some(field) = fields.get(&unescape(name)) {
                             map.insert(Key::String(name.as_str().into()), Value::from_json(field, of)?);
                         }
                     }
@@ -248,29 +224,4 @@ pub(super) fn nanoseconds(text: &str) -> Option<i128> {
     let digits = fraction.bytes().take_while(u8::is_ascii_digit).chain(std::iter::repeat(b'0')).take(9);
     let nanoseconds = digits.fold(0, |sum, digit| sum * 10 + i128::from(digit - b'0'));
     Some(i128::from(seconds) * NANOSECONDS + nanoseconds)
-}
-
-/// The name of a field that an expression writes as this.
-fn unescaped(name: &str) -> String {
-    if let Some(keyword) = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"))
-        && KEYWORDS.contains(&keyword)
-    {
-        return keyword.to_owned();
-    }
-    let mut out = String::new();
-    let mut rest = name;
-    while let Some(next) = rest.chars().next() {
-        let escapes = [("__underscores__", "__"), ("__dot__", "."), ("__dash__", "-"), ("__slash__", "/")];
-        match escapes.into_iter().find_map(|(escape, plain)| Some((rest.strip_prefix(escape)?, plain))) {
-            Some((after, plain)) => {
-                out.push_str(plain);
-                rest = after;
-            }
-            None => {
-                out.push(next);
-                rest = &rest[next.len_utf8()..];
-            }
-        }
-    }
-    out
 }

@@ -1,6 +1,6 @@
 //! What expressions see of the values that a schema describes: their types, and how large they can get.
 //!
-//! Upstream: apiserver/pkg/cel/common/schemas.go (SchemaDeclType), apiserver/pkg/cel/escaping.go
+//! Upstream: apiserver/pkg/cel/common/schemas.go (SchemaDeclType)
 //! Left out: nothing.
 
 use std::{borrow::Cow, collections::BTreeSet};
@@ -8,35 +8,11 @@ use std::{borrow::Cow, collections::BTreeSet};
 use expressions::{
     Type,
     cost::{Bounds, Field},
+    escape,
 };
 use serde_json::{Value, json};
 
 use super::embedded::Whole;
-
-/// What cannot be a name in an expression.
-const RESERVED: [&str; 21] = [
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// The values of a schema.
 pub(super) struct Declared {
@@ -138,19 +114,4 @@ fn with_names(schema: &Value) -> Cow<'_, Value> {
         properties["metadata"] = json!({"type": "object", "properties": {"name": text, "generateName": text}});
     }
     Cow::Owned(schema)
-}
-
-/// A property's name as expressions write it; None if they cannot.
-fn escape(name: &str) -> Option<String> {
-    if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
-    if RESERVED.contains(&name) {
-        return Some(format!("__{name}__"));
-    }
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
-    name.chars().all(is_allowed).then(|| {
-        let escaped = name.replace("__", "__underscores__");
-        escaped.replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__")
-    })
 }
