@@ -28,12 +28,17 @@ const RESERVED: [&str; 21] = [
 ];
 const ESCAPES: [(&str, &str); 4] = [("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__")];
 
+/// Whether a word has a meaning of its own in expressions, so that nothing can be named so.
+pub fn is_reserved(word: &str) -> bool {
+    RESERVED.contains(&word)
+}
+
 /// A field's name as expressions write it; None if they can't.
 pub fn escape(name: &str) -> Option<String> {
     if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
-    if RESERVED.contains(&name) {
+    if is_reserved(name) {
         return Some(format!("__{name}__"));
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
@@ -45,7 +50,7 @@ pub fn escape(name: &str) -> Option<String> {
 /// The name of the field that an expression writes as this.
 pub(crate) fn unescape(name: &str) -> String {
     if let Some(reserved) = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"))
-        && RESERVED.contains(&reserved)
+        && is_reserved(reserved)
     {
         return reserved.to_owned();
     }

@@ -24,7 +24,7 @@ use cel::{
 };
 use rustc_hash::FxHashMap;
 
-pub use escaping::escape;
+pub use escaping::{escape, is_reserved};
 use macros::Bindings;
 pub use types::{Compound, Constructor, Object, Type};
 

@@ -53,6 +53,10 @@ impl Strategy for Policies {
     fn validate_update(&self, object: &Field<'_>, current: &Value) -> Vec<FieldError> {
         validation::policy_update(object, current)
     }
+
+    fn validate_subresource(&self, _: Subresource, object: &Field<'_>, _: &Value) -> Vec<FieldError> {
+        validation::policy_status(object)
+    }
 }
 
 pub(crate) struct Bindings;
