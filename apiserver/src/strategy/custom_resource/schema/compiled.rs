@@ -150,20 +150,31 @@ fn expression(
     judged: &mut Judged,
 ) -> Option<Checked> {
     let expression = rule.child("rule");
-    let why = match expressions::compile(expression.str(), environment) {
-        Ok(checked) if *checked.result() == Type::Bool => match checked.prepare() {
-            Ok(()) => {
-                let cost = cardinality.cost_of(cost_of(&checked, seen), seen.bounds.min_bytes);
-                judged.count(&expression, cost, budget::excess_of_rule(cost));
-                return Some(checked);
-            }
-            Err(why) => format!("program instantiation failed: {why}"),
-        },
-        Ok(_) => "cel expression must evaluate to a bool".to_owned(),
-        Err(mistakes) => format!("compilation failed: {mistakes}"),
-    };
-    judged.errors.push(expression.invalid_value(rule.value.clone(), why));
-    None
+    match condition(expression.str(), environment) {
+        Ok(checked) => {
+            let cost = cardinality.cost_of(cost_of(&checked, seen), seen.bounds.min_bytes);
+            judged.count(&expression, cost, budget::excess_of_rule(cost));
+            Some(checked)
+        }
+        Err(why) => {
+            judged.errors.push(expression.invalid_value(rule.value.clone(), why));
+            None
+        }
+    }
+}
+
+/// Compiles the expression of a rule.
+///
+/// # Errors
+///
+/// What is wrong with it, in upstream's words.
+pub(super) fn condition(expression: &str, environment: &Environment) -> Result<Checked, String> {
+    let checked = expressions::compile(expression, environment).map_err(|why| format!("compilation failed: {why}"))?;
+    if *checked.result() != Type::Bool {
+        return Err("cel expression must evaluate to a bool".to_owned());
+    }
+    checked.prepare().map_err(|why| format!("program instantiation failed: {why}"))?;
+    Ok(checked)
 }
 
 fn message(rule: &Field<'_>, environment: &Environment, seen: &Declared, judged: &mut Judged) {

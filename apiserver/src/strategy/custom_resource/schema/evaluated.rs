@@ -5,13 +5,13 @@
 
 use api::field::{ErrorType, Field, FieldError};
 use expressions::{
-    Checked, Environment, Type,
+    Environment,
     evaluate::{Failure, Value as Seen, evaluate_within},
 };
 use serde_json::Value;
 
 use super::{
-    compiled::environment,
+    compiled::{condition, environment},
     declared::declared,
     embedded::Whole,
     field_path::{self, Notation},
@@ -71,9 +71,12 @@ fn rules(value: &Field<'_>, schema: &Value, before: Before, steps: &mut usize, e
     for rule in list.items() {
         let environment = environment(&rule, &declared);
         let mut invalid = |why: String| errors.push(value.invalid_value(schema["type"].clone(), why));
-        let checked = match compile(rule.child("rule").str(), &environment) {
-            Ok(Some(checked)) => checked,
-            Ok(None) => continue,
+        let expression = rule.child("rule");
+        if expression.str().trim().is_empty() {
+            continue;
+        }
+        let checked = match condition(expression.str(), &environment) {
+            Ok(checked) => checked,
             Err(why) => {
                 invalid(format!("rule compile error: {why}"));
                 continue;
@@ -115,18 +118,6 @@ fn rules(value: &Field<'_>, schema: &Value, before: Before, steps: &mut usize, e
             Err(Failure::Error(why)) => invalid(format!("{why} evaluating rule: {name}")),
         }
     }
-}
-
-fn compile(rule: &str, environment: &Environment) -> Result<Option<Checked>, String> {
-    if rule.trim().is_empty() {
-        return Ok(None);
-    }
-    let checked = expressions::compile(rule, environment).map_err(|why| format!("compilation failed: {why}"))?;
-    if *checked.result() != Type::Bool {
-        return Err("cel expression must evaluate to a bool".to_owned());
-    }
-    checked.prepare().map_err(|why| format!("program instantiation failed: {why}"))?;
-    Ok(Some(checked))
 }
 
 /// What is said of a value that breaks a rule.
