@@ -12,6 +12,7 @@ mod extension;
 mod operating_systems;
 mod others;
 mod pods;
+mod policies;
 mod workloads;
 
 use api::field::Field;
